@@ -1,0 +1,63 @@
+"""Errors a user can act on: one line that says what, where and how to mend it.
+
+Everything that is a user's mistake (a file, a name, a setting) is raised as `UserError`; the command line prints its
+text on one line and exits with `UserError.exit_code`. Anything else that escapes is a defect of ours and keeps its
+traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from collections.abc import Iterable
+
+EXTRAS = {"torch": "train", "torchvision": "train", "timm": "train", "lightning": "train", "matplotlib": "train"}
+
+
+class UserError(Exception):
+    """A mistake the user can mend. The message is one line: what is wrong, where, and what to do about it."""
+
+    exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(str(message).split()))
+
+
+class SomeFailed(UserError):
+    """Some inputs of many failed and the rest were done."""
+
+    exit_code = 1
+
+
+class MissingExtra(UserError):
+    """A command or a name needs packages of an extra that is not installed."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a misspelt name: `" Did you mean 'a' or 'b'?"`, or the whole list where nothing is near.
+
+    Begins with a space so that it can be appended to a sentence; empty where `known` is.
+    """
+    known = [str(k) for k in known]
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    if close:
+        return " Did you mean " + " or ".join(f"'{c}'" for c in close) + "?"
+    return f" Known: {', '.join(sorted(known))}." if known else ""
+
+
+def require(what: str, *modules: str) -> None:
+    """Check that the optional packages `modules` are installed, without importing them.
+
+    Args:
+        what: who needs them, as the user knows it ("pan train").
+        modules: import names, each a key of `EXTRAS`.
+
+    Raises:
+        MissingExtra: with the `pip install` line that brings them.
+    """
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            extra = EXTRAS[module]
+            raise MissingExtra(
+                f"{what} needs {module}, which is not installed; get it with: pip install 'pyramid-attention[{extra}]'"
+            )

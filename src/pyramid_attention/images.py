@@ -1,0 +1,150 @@
+"""Decoding photographs and label maps, with limits, and writing label maps.
+
+Every picture that enters the program comes through `read_image`, every mask through `read_label_map`, so what a grey, a
+16-bit or a rotated photograph means is decided in one place (Pillow does the decoding).
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .classes import ClassTable
+from .errors import UserError
+from .files import whole_file
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm"})
+MAX_PIXELS = 200_000_000
+"""Pictures with more pixels than this are refused before they are decoded (a decompression bomb)."""
+
+PathLike = str | os.PathLike[str]
+
+
+@contextmanager
+def _opened(path: PathLike) -> Iterator[Image.Image]:
+    """Open and fully decode a picture; every way in which that can fail becomes a `UserError` naming the file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise UserError(
+                        f"{path} has {image.width}×{image.height} pixels, above the limit of {MAX_PIXELS:,}; scale it down"
+                    )
+                image.load()
+                yield image
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; check the path") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder where a picture is expected") from None
+    except PermissionError:
+        raise UserError(f"no permission to read {path}") from None
+    except UnidentifiedImageError:
+        raise UserError(f"{path} is not a picture in a known format (or is empty); replace or remove it") from None
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path}: {error}; scale it down") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise UserError(f"{path} is damaged and cannot be decoded ({error}); replace or remove it") from error
+
+
+def image_size(path: PathLike) -> tuple[int, int]:
+    """Height and width as `read_image` would give them (EXIF rotation included), from the header alone.
+
+    Raises:
+        UserError: if the file is no picture.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+                return (image.width, image.height) if turned else (image.height, image.width)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        with _opened(path):  # says what is wrong, in our words
+            pass
+        raise
+
+
+def _to_rgb(image: Image.Image, path: PathLike) -> NDArray[np.uint8]:
+    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I"):
+        values = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            raise UserError(f"{path} has 32-bit values outside 0 to 65535; save it with 8 or 16 bits a channel")
+        grey = ((values + 128) // 257).astype(np.uint8)  # 65535 = 257 × 255: rounds to the nearest, never stretches
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode == "F":
+        raise UserError(f"{path} holds floating-point values of unknown range; save it with 8 or 16 bits a channel")
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # Pillow's advice: a palette with transparency goes through RGBA
+    return np.array(image.convert("RGB"))
+
+
+def read_image(path: PathLike) -> NDArray[np.uint8]:
+    """Read a photograph as H×W×3 uint8 RGB, upright (EXIF rotation applied).
+
+    Grey is repeated over the channels; 16-bit grey is divided by 257 (65535 → 255) and never stretched (16-bit colour
+    is reduced by Pillow to its high byte, which differs by at most one level); an alpha channel is dropped; palette and
+    CMYK are converted. Of an animation the first frame counts.
+
+    Raises:
+        UserError: the file is missing, truncated, no picture, too large, or of floating-point values.
+    """
+    with _opened(path) as image:
+        return _to_rgb(ImageOps.exif_transpose(image), path)
+
+
+def to_image_array(picture: NDArray[np.generic] | Image.Image) -> NDArray[np.uint8]:
+    """A picture in memory as `read_image` would give it: a Pillow image, or an array H×W or H×W×3 of uint8.
+
+    Raises:
+        UserError: another shape or type, or a side of zero pixels.
+    """
+    if isinstance(picture, Image.Image):
+        return _to_rgb(ImageOps.exif_transpose(picture), "the given picture")
+    array = np.asarray(picture)
+    if array.ndim == 2:
+        array = np.repeat(array[:, :, None], 3, axis=2)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise UserError(f"a picture in memory is H×W×3 uint8 (RGB), not {array.dtype} of shape {array.shape}")
+    return array
+
+
+def read_label_map(path: PathLike) -> NDArray[np.int32]:
+    """Read a mask of class ids as H×W int32: indexed, grey of 8 or 16 bits, black-and-white, or grey saved as RGB.
+
+    Raises:
+        UserError: as `read_image`, and on a mask that holds colours instead of ids.
+    """
+    with _opened(path) as image:
+        if image.mode in ("RGB", "RGBA"):
+            red, green, blue = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+            if not (np.array_equal(red, green) and np.array_equal(red, blue)):
+                raise UserError(
+                    f"{path} is a colour picture where a mask of class ids is expected; save the mask with one number"
+                    " per pixel (indexed or grey PNG)"
+                )
+            return red.astype(np.int32)
+        if image.mode not in ("P", "L", "1", "I", "I;16", "I;16L", "I;16B", "I;16N"):
+            raise UserError(f"{path} has pixels of type {image.mode}; a mask is an indexed or grey PNG of class ids")
+        return np.asarray(image).astype(np.int32)
+
+
+def write_label_map(path: PathLike, labels: NDArray[np.uint8], classes: ClassTable) -> None:
+    """Write a label map (H×W uint8) as an indexed PNG with the classes' palette, whole or not at all."""
+    image = Image.fromarray(labels)
+    image.putpalette(classes.palette().tobytes())
+    write_image(path, image)
+
+
+def write_image(path: PathLike, picture: NDArray[np.uint8] | Image.Image) -> None:
+    """Write a picture (H×W or H×W×3 uint8, or Pillow's) in the format of the path's suffix, whole or not at all."""
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    with whole_file(Path(path)) as temporary:
+        image.save(temporary)
