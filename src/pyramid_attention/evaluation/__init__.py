@@ -1,1 +1,6 @@
-"""To be written."""
+"""How good a model is: an exact confusion matrix, the numbers that follow from it, and the pictures that show it."""
+
+from .confusion import ConfusionMatrix
+from .evaluate import Evaluation, evaluate, evaluate_samples
+
+__all__ = ["ConfusionMatrix", "Evaluation", "evaluate", "evaluate_samples"]

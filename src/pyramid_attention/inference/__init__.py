@@ -1,1 +1,8 @@
-"""To be written."""
+"""From pictures to label maps: the Segmenter, its engines, where pictures come from and where results go.
+
+Importing this room imports no PyTorch; the torch engine is loaded when a PyTorch model is.
+"""
+
+from .segmenter import Segmentation, Segmenter
+
+__all__ = ["Segmentation", "Segmenter"]

@@ -1,0 +1,135 @@
+"""Evaluation of a model on a data set: every photograph at its own size, one at a time, through the Segmenter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..classes import ClassTable
+from ..data import Dataset, Sample, open_dataset
+from ..errors import UserError
+from ..files import make_folder, whole_file
+from ..inference import Segmenter
+from ..inference.prefetch import prefetch
+from .confusion import ConfusionMatrix
+from .metrics import miou, summarise
+
+
+@dataclass
+class Evaluation:
+    """The result of an evaluation."""
+
+    classes: ClassTable
+    confusion: ConfusionMatrix = field(init=False)
+    picture_miou: dict[str, float] = field(default_factory=dict)
+    """mIoU of each single photograph by its sample's name, NaN where all of it is void."""
+
+    def __post_init__(self) -> None:
+        self.confusion = ConfusionMatrix(len(self.classes))
+
+    def add(self, name: str, truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> None:
+        """Count one photograph: mask and prediction, H×W uint8 both (see `ConfusionMatrix.update`)."""
+        single = ConfusionMatrix(len(self.classes))
+        single.update(truth, prediction)
+        self.confusion += single
+        self.picture_miou[name] = miou(single.matrix)
+
+    def metrics(self) -> dict[str, Any]:
+        """The numbers as `pan eval --json` writes them: those of `metrics.summarise`, and `images`."""
+        return {**summarise(self.confusion.matrix, self.classes.names), "images": len(self.picture_miou)}
+
+    def save_json(self, path: str | Path) -> None:
+        """Write `metrics()` to a JSON file, whole or not at all."""
+        with whole_file(path) as temporary:
+            temporary.write_text(json.dumps(self.metrics(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def evaluate_samples(
+    segmenter: Segmenter, samples: Sequence[Sample], on_sample: Callable[[], None] | None = None
+) -> Evaluation:
+    """Segment each sample's photograph and compare with its mask.
+
+    Args:
+        segmenter: knows as many classes as the masks have.
+        samples: each read in a thread while the network works on the one before.
+        on_sample: called after each sample (a progress bar).
+
+    Raises:
+        UserError: a photograph or mask cannot be read.
+    """
+
+    def read(sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        return sample.read_image(), sample.read_mask()
+
+    result = Evaluation(segmenter.classes)
+    for sample, reading in prefetch(read, samples):
+        image, truth = reading.result()
+        result.add(sample.name, truth, segmenter(image).labels)
+        if on_sample is not None:
+            on_sample()
+    return result
+
+
+def check_classes(model: ClassTable, data: ClassTable) -> None:
+    """Check that a model's labels can be compared with a data set's: as many classes, and the same names in one order.
+
+    Names that only one side knows are let pass, since a model may have been trained before its classes were named.
+
+    Raises:
+        UserError: another number of classes, or a name that stands for another id.
+    """
+    if len(model) != len(data):
+        raise UserError(
+            f"the model has {len(model)} classes but the data set {len(data)}; evaluate on data with the classes that it"
+            " was trained on"
+        )
+    for index, name in enumerate(model.names):
+        if name in data.names and data.names[index] != name:
+            raise UserError(
+                f"class '{name}' has id {index} in the model but {data.names.index(name)} in the data set; bring the"
+                " data set's classes into the model's order"
+            )
+
+
+def evaluate(
+    data: str | Path | Dataset,
+    model: str | Path | Segmenter,
+    split: str = "val",
+    *,
+    device: str = "auto",
+    format: str | None = None,
+    report: str | Path | None = None,
+    on_sample: Callable[[], None] | None = None,
+) -> Evaluation:
+    """Evaluate a model on a split of a data set; what `pan eval` does.
+
+    Args:
+        data: a folder in any format the readers know, the word "shapes", or an opened data set.
+        model: anything `Segmenter.load` takes, or a Segmenter.
+        split: "val", "train", … as the data set calls it.
+        device: "auto", "cpu", "cuda" or "mps", for a model that is still to be loaded.
+        format: the data set's format, where looking does not find it.
+        report: a folder for confusion.png, worst_best.png and per_class.md.
+        on_sample: called after each photograph.
+
+    Raises:
+        UserError: no such data, split or model; classes that do not fit; a file that cannot be read or written.
+    """
+    dataset = data if isinstance(data, Dataset) else open_dataset(data, format)
+    samples = dataset.split(split)
+    folder = None if report is None else make_folder(report)
+    segmenter = model if isinstance(model, Segmenter) else Segmenter.load(model, device)
+    check_classes(segmenter.classes, dataset.classes)
+    result = evaluate_samples(segmenter, samples, on_sample)
+    result.classes = dataset.classes
+    if folder is not None:
+        from .pictures import write_report
+
+        write_report(result, segmenter, samples, folder)
+    return result

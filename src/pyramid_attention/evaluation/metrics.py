@@ -1,0 +1,91 @@
+"""The numbers of semantic segmentation, from a confusion matrix of integers (Long et al., FCN, 2015, section 5).
+
+With n[t, p] pixels of class t predicted as p, and "absent" for a class with nothing to divide by:
+
+    IoU of c              n[c, c] / (row sum c + column sum c − n[c, c])   absent: in no truth and no prediction
+    accuracy of c         n[c, c] / row sum c                              absent: in no truth
+    mIoU, mean accuracy   the mean over the classes that are not absent
+    pixel accuracy        trace / sum
+    frequency-weighted    sum over c of IoU × row sum c / sum
+
+A class that is predicted but never true has IoU 0 and counts in the mean; an absent one has no IoU (NaN here, null in
+JSON) and does not. A matrix without any pixel has no numbers: all NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.int64]
+
+
+def _divide(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    present = values[~np.isnan(values)]
+    return float(present.mean()) if present.size else math.nan
+
+
+def iou(matrix: Matrix) -> NDArray[np.float64]:
+    """Intersection over union of each class (C float64, NaN where absent)."""
+    hits = matrix.diagonal()
+    return _divide(hits, matrix.sum(axis=1) + matrix.sum(axis=0) - hits)
+
+
+def accuracy(matrix: Matrix) -> NDArray[np.float64]:
+    """The share of each class's pixels that was found: its recall (C float64, NaN where absent)."""
+    return _divide(matrix.diagonal(), matrix.sum(axis=1))
+
+
+def miou(matrix: Matrix) -> float:
+    """Mean intersection over union of the classes that occur in truth or prediction."""
+    return _mean(iou(matrix))
+
+
+def mean_accuracy(matrix: Matrix) -> float:
+    """Mean accuracy of the classes that occur in the truth."""
+    return _mean(accuracy(matrix))
+
+
+def pixel_accuracy(matrix: Matrix) -> float:
+    """The share of all pixels that was predicted right."""
+    total = int(matrix.sum())
+    return int(matrix.trace()) / total if total else math.nan
+
+
+def frequency_weighted_iou(matrix: Matrix) -> float:
+    """The IoUs weighted by how many pixels each class has in the truth."""
+    pixels = matrix.sum(axis=1)
+    true = pixels > 0
+    return float((iou(matrix)[true] * pixels[true]).sum() / pixels.sum()) if true.any() else math.nan
+
+
+def summarise(matrix: Matrix, names: tuple[str, ...]) -> dict[str, Any]:
+    """All of the above as plain numbers ready for JSON, `None` in place of NaN.
+
+    Keys: miou, pixel_accuracy, mean_accuracy, frequency_weighted_iou, pixels, per_class {name: {iou, accuracy,
+    pixels}} and confusion (rows truth, columns prediction).
+    """
+
+    def plain(value: float) -> float | None:
+        return None if math.isnan(value) else float(value)
+
+    columns = zip(names, iou(matrix), accuracy(matrix), matrix.sum(axis=1), strict=True)
+    return {
+        "miou": plain(miou(matrix)),
+        "pixel_accuracy": plain(pixel_accuracy(matrix)),
+        "mean_accuracy": plain(mean_accuracy(matrix)),
+        "frequency_weighted_iou": plain(frequency_weighted_iou(matrix)),
+        "pixels": int(matrix.sum()),
+        "per_class": {
+            name: {"iou": plain(overlap), "accuracy": plain(found), "pixels": int(pixels)}
+            for name, overlap, found, pixels in columns
+        },
+        "confusion": matrix.tolist(),
+    }
