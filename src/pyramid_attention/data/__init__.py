@@ -1,1 +1,8 @@
-"""To be written."""
+"""Data: from files, or from nothing, to samples (no PyTorch here); `transforms` and `loading` make training batches."""
+
+from __future__ import annotations
+
+from .readers import READERS, open_dataset
+from .samples import Dataset, FileSample, Sample, check_samples
+
+__all__ = ["READERS", "Dataset", "FileSample", "Sample", "check_samples", "open_dataset"]

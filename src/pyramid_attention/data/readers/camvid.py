@@ -1,0 +1,79 @@
+"""CamVid in the 11-class form introduced with SegNet (Badrinarayanan, Kendall, Cipolla, 2015).
+
+    train/      0001TP_006690.jpg  …        val/      …      test/      …
+    trainannot/ 0001TP_006690.png  …        valannot/ …      testannot/ …
+
+Masks hold the ids 0 … 10 in the order of `CLASSES`, and 11 (or 255) for void. Photographs are JPEG or PNG.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ...classes import IGNORE, ClassTable
+from ...errors import UserError
+from ..samples import Dataset, FileSample, id_lookup
+from .pairs import pair, subfolders
+
+LAYOUT = "train/a.jpg with trainannot/a.png, val/ with valannot/, test/ with testannot/"
+
+CLASSES = ClassTable(
+    names=(
+        "Sky",
+        "Building",
+        "Pole",
+        "Road",
+        "Pavement",
+        "Tree",
+        "SignSymbol",
+        "Fence",
+        "Car",
+        "Pedestrian",
+        "Bicyclist",
+    ),
+    colours=(
+        (128, 128, 128),
+        (128, 0, 0),
+        (192, 192, 128),
+        (128, 64, 128),
+        (60, 40, 222),
+        (128, 128, 0),
+        (192, 128, 128),
+        (64, 64, 128),
+        (64, 0, 128),
+        (64, 64, 0),
+        (0, 128, 192),
+    ),
+    void_name="Unlabelled",
+)
+VOID = 11
+
+
+def detect(root: Path) -> bool:
+    """Whether a folder stands beside one of its name with "annot" added, and no `dataset.yaml` tells of other classes."""
+    folders = subfolders(root)
+    return any(f"{name}annot" in folders for name in folders) and not os.path.exists(root / "dataset.yaml")
+
+
+def read(root: Path) -> Dataset:
+    """Read every split found in `root`; no picture is opened.
+
+    Raises:
+        UserError: no split is found, or masks are missing (see `pairs.pair`).
+    """
+    folders = subfolders(root)
+    lookup = id_lookup(range(len(CLASSES)), (VOID, IGNORE))
+    splits, notes = {}, []
+    for name, images in folders.items():
+        masks = folders.get(f"{name}annot")
+        if masks is None:
+            if not name.endswith("annot"):
+                notes.append(f"{images} has no {name}annot beside it and is left out")
+            continue
+        pairs, found = pair(name, images, masks)
+        splits[name] = [FileSample(stem, image, mask, CLASSES, lookup) for stem, image, mask in pairs]
+        notes += found
+    if not any(splits.values()):
+        raise UserError(f"{root} holds no photographs with masks as camvid has them; expected {LAYOUT}")
+    return Dataset("camvid", root, CLASSES, splits, tuple(notes))

@@ -1,0 +1,161 @@
+"""Samples: a photograph and its mask under one name, and the data set they belong to.
+
+A `Sample` is all that training and evaluation know of a data set. Readers make `FileSample`s from files on disk; the
+synthetic pictures draw theirs. A mask leaves here with the ids 0 … C-1 of the class table and `IGNORE` for void,
+whatever ids the files hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..classes import IGNORE, ClassTable
+from ..errors import UserError, nearest
+from ..images import image_size, read_image, read_label_map
+
+UNKNOWN = -1
+
+
+class Sample(Protocol):
+    """One photograph with its mask."""
+
+    @property
+    def name(self) -> str:
+        """Unique within its split: a relative path without suffix, with "/" between folders."""
+
+    def read_image(self) -> NDArray[np.uint8]:
+        """The photograph, H×W×3 uint8 RGB."""
+
+    def read_mask(self) -> NDArray[np.uint8]:
+        """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where void."""
+
+
+def id_lookup(ids: Sequence[int], void: Iterable[int]) -> NDArray[np.int16]:
+    """The table from ids on disk to labels: `ids[k]` → k, each of `void` → `IGNORE`, every other id → `UNKNOWN`.
+
+    One entry past the largest id stands for all ids beyond it (and, as index -1, for negative ones).
+    """
+    void = list(void)
+    lookup = np.full(max([*ids, *void]) + 2, UNKNOWN, dtype=np.int16)
+    lookup[void] = IGNORE
+    lookup[list(ids)] = np.arange(len(ids))
+    return lookup
+
+
+@dataclass(frozen=True, eq=False)
+class FileSample:
+    """A photograph and a mask in two files; `lookup` (see `id_lookup`) gives the ids on disk their labels."""
+
+    name: str
+    image: Path
+    mask: Path
+    classes: ClassTable
+    lookup: NDArray[np.int16]
+
+    def read_image(self) -> NDArray[np.uint8]:
+        """The photograph, H×W×3 uint8 RGB, upright.
+
+        Raises:
+            UserError: the file is missing, damaged or no picture.
+        """
+        return read_image(self.image)
+
+    def read_mask(self) -> NDArray[np.uint8]:
+        """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where void.
+
+        Raises:
+            UserError: the file is missing, damaged, holds colours, is of another size than the photograph, or holds ids
+                that are not in the class table.
+        """
+        ids = read_label_map(self.mask)
+        height, width = image_size(self.image)
+        if ids.shape != (height, width):
+            raise UserError(
+                f"{self.mask} is {ids.shape[1]}×{ids.shape[0]} pixels but its photograph {self.image} is"
+                f" {width}×{height}; save the mask at the photograph's size"
+            )
+        labels = self.lookup[np.clip(ids, -1, len(self.lookup) - 1)]
+        unknown = labels == UNKNOWN
+        if unknown.any():
+            raise UserError(
+                f"{self.mask} holds ids that are no class: {_listed(np.unique(ids[unknown]))}; the class table knows"
+                f" {_listed(np.flatnonzero(self.lookup != UNKNOWN))}, void included; correct the mask or the table"
+            )
+        return labels.astype(np.uint8)
+
+
+def _listed(ids: NDArray[np.integer]) -> str:
+    """Ascending ids as text, runs shortened: "0-10, 255"; at most eight runs are written out."""
+    runs = np.split(ids, np.flatnonzero(np.diff(ids) > 1) + 1)
+    written = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs[:8]]
+    return ", ".join(written) + (f" and {len(runs) - 8} more" if len(runs) > 8 else "")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set that has been opened: its samples by split, and what their labels mean.
+
+    Attributes:
+        format: the name of the reader.
+        root: its folder; None where there is none.
+        classes: the class table of all splits.
+        splits: samples by the name of the split, in an order that is the same on every machine.
+        notes: what the user should know of (files that were left out), one sentence each.
+    """
+
+    format: str
+    root: Path | None
+    classes: ClassTable
+    splits: Mapping[str, Sequence[Sample]]
+    notes: tuple[str, ...] = ()
+
+    def split(self, name: str) -> Sequence[Sample]:
+        """The samples of one split.
+
+        Raises:
+            UserError: there is no such split, or it is empty.
+        """
+        where = self.root or self.format
+        if name not in self.splits:
+            raise UserError(f"{where} has no split '{name}'.{nearest(name, self.splits)}")
+        if not self.splits[name]:
+            raise UserError(f"the split '{name}' of {where} is empty; put photographs and masks there")
+        return self.splits[name]
+
+
+def check_samples(samples: Sequence[Sample], on_done: Callable[[], None] | None = None) -> None:
+    """Decode every photograph and mask once, so that a broken one is known before work begins.
+
+    Args:
+        samples: what to check; a few threads share the work.
+        on_done: called after each sample, in order, from the calling thread.
+
+    Raises:
+        UserError: the first problem in the order of the samples, and how many samples have one.
+    """
+
+    def problem(sample: Sample) -> str | None:
+        try:
+            sample.read_image()
+            sample.read_mask()
+        except UserError as error:
+            return str(error)
+        return None
+
+    problems = []
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        for found in pool.map(problem, samples):
+            if found is not None:
+                problems.append(found)
+            if on_done is not None:
+                on_done()
+    if problems:
+        others = len(problems) - 1
+        raise UserError(problems[0] + (f" … and {others} more of {len(samples)} have a problem" if others else ""))
