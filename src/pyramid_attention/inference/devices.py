@@ -33,9 +33,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out: torch's own class on accelerators, a plain RuntimeError elsewhere."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    signs = (
-        "out of memory",
-        "not enough memory",
-        "can't allocate memory",
-    )  # CUDA and MPS, the CPU on Windows, on Linux
+    # The words of CUDA and MPS, of the CPU's allocator on Windows, and of the CPU's on Linux and macOS.
+    signs = ("out of memory", "not enough memory", "can't allocate memory")
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)

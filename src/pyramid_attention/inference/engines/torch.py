@@ -89,7 +89,8 @@ class TorchEngine:
             height, width = images.shape[1:3]
             instead = "" if self.device.type == "cpu" else " or use --device cpu"
             raise UserError(
-                f"out of memory on {self.device} while segmenting {width}×{height} pixels; scale the picture down{instead}"
+                f"out of memory on {self.device} while segmenting {width}×{height} pixels; scale the picture down"
+                + instead
             ) from error
         if not torch.isfinite(confidence).all():
             raise UserError("the network's scores are not finite numbers; its weights are damaged or training diverged")
