@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +20,22 @@ from .confusion import ConfusionMatrix
 from .metrics import miou, summarise
 
 
-@dataclass
 class Evaluation:
-    """The result of an evaluation."""
+    """The result of an evaluation, and the place where it is gathered, a photograph at a time.
 
-    classes: ClassTable
-    confusion: ConfusionMatrix = field(init=False)
-    picture_miou: dict[str, float] = field(default_factory=dict)
-    """mIoU of each single photograph by its sample's name, NaN where all of it is void."""
+    Attributes:
+        classes: what the labels mean.
+        confusion: all counted pixels.
+        picture_miou: mIoU of each single photograph by its sample's name, NaN where all of it is void.
+    """
 
-    def __post_init__(self) -> None:
-        self.confusion = ConfusionMatrix(len(self.classes))
+    def __init__(self, classes: ClassTable) -> None:
+        self.classes = classes
+        self.confusion = ConfusionMatrix(len(classes))
+        self.picture_miou: dict[str, float] = {}
 
     def add(self, name: str, truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> None:
-        """Count one photograph: mask and prediction, H×W uint8 both (see `ConfusionMatrix.update`)."""
+        """Count one photograph: `truth` and `prediction` H×W as in `ConfusionMatrix.update`."""
         single = ConfusionMatrix(len(self.classes))
         single.update(truth, prediction)
         self.confusion += single

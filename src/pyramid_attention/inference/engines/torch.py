@@ -93,5 +93,7 @@ class TorchEngine:
                 + instead
             ) from error
         if not torch.isfinite(confidence).all():
-            raise UserError("the network's scores are not finite numbers; its weights are damaged or training diverged")
+            raise UserError(
+                "the network's scores are not finite numbers; its weights are damaged or training diverged (lower the learning rate)"
+            )
         return labels.numpy(), confidence.numpy()
