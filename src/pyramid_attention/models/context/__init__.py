@@ -1,1 +1,1 @@
-"""To be written."""
+"""What stands on the deepest map of the backbone, one paper's idea a file."""

@@ -1,1 +1,1 @@
-"""To be written."""
+"""How detail comes back, one paper's idea a file."""

@@ -1,0 +1,176 @@
+"""The backbone: feature maps at 1/4, 1/8, 1/16 and 1/32 of any timm model that has them, at a chosen output stride.
+
+At output stride 16 or 8 the deep stages stop shrinking the map and dilate their convolutions instead (Yu and Koltun
+2016); their maps then all have that stride. timm keeps the first convolution of such a stage at the dilation of the stage
+before it, which is the "dilation 2 from block res5b on" of the PAN paper.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import timm
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import UserError, nearest
+from .blocks import convert_norms
+
+STRIDES = (4, 8, 16, 32)
+REFUSALS = (
+    AssertionError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What timm and PyTorch raise, without system, where a model cannot do what is asked of it."""
+
+
+class Backbone(nn.Module):
+    """Feature maps of a timm model: N×in_channels×H×W → four maps, fine to coarse, for any H and W ≥ 1.
+
+    Its batch norms are `Norm`s, so that it trains on a single small picture, too.
+
+    Args:
+        name: of the timm model, with or without the tag of its weights ("resnet101c", "resnet18.a1_in1k").
+        output_stride: 8, 16 or 32; the picture is never shrunk further.
+        in_channels: of the pictures.
+        pretrained: load timm's weights, or those of a local file (its path).
+
+    Attributes:
+        channels: of the four maps.
+        multiple: pictures are extended to a multiple of this by repeating their right and lower border; 1 for the usual
+            convolutional networks, 32 for those that cut the picture into patches and would drop what is over.
+        mean, std: of the pictures the weights were trained on, one number a channel on the scale 0 … 1.
+
+    Raises:
+        UserError: an unknown model; one that lacks the four maps, the output stride or freedom of picture size; weights
+            that cannot be had.
+    """
+
+    def __init__(self, name: str, output_stride: int, in_channels: int, pretrained: bool | str = False) -> None:
+        super().__init__()
+        if not timm.is_model(name):
+            hint = nearest(name, timm.list_models())
+            raise UserError(f"no timm model is called '{name}'.{hint if len(hint) < 200 else ''}")
+        options: dict[str, Any] = {"in_chans": in_channels, "out_indices": _indices(name)}
+        if output_stride != 32:  # what every model has; not all know the option
+            options["output_stride"] = output_stride
+        self.body, options = _of_any_size(name, output_stride, options)
+        if pretrained:
+            self.body = _with_weights(name, pretrained, options)
+        self.multiple = 1 if _refusal(self.body, (1, 1), in_channels, 32) is None else 32
+        self.body = convert_norms(self.body).train()
+        self.channels: list[int] = self.body.feature_info.channels()
+        config = self.body.pretrained_cfg
+        self.mean = _per_channel(config["mean"], in_channels)
+        self.std = _per_channel(config["std"], in_channels)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """N×in_channels×H×W → the maps at 1/4, 1/8, 1/16, 1/32 (none smaller than 1/output_stride)."""
+        if self.multiple > 1:
+            height, width = images.shape[-2:]
+            images = F.pad(images, (0, -width % self.multiple, 0, -height % self.multiple), mode="replicate")
+        return _maps(self.body, images)
+
+
+def _maps(body: nn.Module, images: Tensor) -> list[Tensor]:
+    maps: list[Tensor] = body(images)
+    if str(getattr(body, "output_fmt", "NCHW")).endswith("NHWC"):  # some transformers keep channels last
+        return [m.permute(0, 3, 1, 2) for m in maps]
+    return maps
+
+
+def _indices(name: str) -> tuple[int, ...]:
+    """Which of the model's feature maps have the strides 4, 8, 16 and 32, the deepest where several have one."""
+    try:
+        with torch.device("meta"):  # shapes without numbers: costs nothing
+            info = timm.create_model(name, features_only=True).feature_info.info
+    except REFUSALS as error:
+        raise UserError(f"backbone '{name}' gives no feature maps ({_reason(error)}); choose another") from error
+    strides = [entry["reduction"] for entry in info]
+    if not set(STRIDES) <= set(strides):
+        have = ", ".join(f"1/{stride}" for stride in sorted(set(strides)))
+        raise UserError(f"backbone '{name}' has feature maps at {have}, but 1/4, 1/8, 1/16 and 1/32 are needed")
+    return tuple(max(i for i, have in enumerate(strides) if have == stride) for stride in STRIDES)
+
+
+def _of_any_size(name: str, output_stride: int, options: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+    """The model without weights and the options that made it, found to work on a picture it was not made for."""
+    first: str | None = None
+    # Windowed transformers take pictures of any size if told so; the other models do not know the option.
+    for more in ({}, {"strict_img_size": False}):
+        try:
+            body = timm.create_model(name, features_only=True, **options, **more).eval()
+        except REFUSALS as error:
+            refusal: str | None = _reason(error)
+        else:
+            refusal = _refusal(body, (32, 512), options["in_chans"], output_stride)
+            if refusal is None:
+                return body, options | more
+        first = first or refusal
+    raise UserError(
+        f"backbone '{name}' does not work at output stride {output_stride} for pictures of any size ({first});"
+        " try output stride 32 or a convolutional backbone"
+    )
+
+
+def _refusal(body: nn.Module, size: tuple[int, int], in_channels: int, output_stride: int) -> str | None:
+    """Why a model in evaluation mode does not give its four maps of a picture of this size, or None if it does."""
+    expected = [tuple(-(-side // min(stride, output_stride)) for side in size) for stride in STRIDES]
+    try:
+        with torch.no_grad():
+            sizes = [tuple(m.shape[-2:]) for m in _maps(body, torch.zeros(1, in_channels, *size))]
+    except REFUSALS as error:
+        return _reason(error)
+    return None if sizes == expected else f"its maps of {size[0]}×{size[1]} pixels have the sizes {sizes}"
+
+
+def _with_weights(name: str, pretrained: bool | str, options: dict[str, Any]) -> nn.Module:
+    """The model with timm's weights, or those of the file `pretrained`, in evaluation mode."""
+    overlay = {"file": pretrained} if isinstance(pretrained, str) else None
+    source = f"from {pretrained}" if overlay else "from the network"
+    try:
+        with _quiet_hub():
+            body: nn.Module = timm.create_model(
+                name, features_only=True, pretrained=True, pretrained_cfg_overlay=overlay, **options
+            )
+    except (OSError, *REFUSALS) as error:
+        raise UserError(
+            f"cannot load the pre-trained weights of backbone '{name}' {source} ({_reason(error)});"
+            " use pretrained=false, or pretrained=FILE with weights saved before"
+        ) from error
+    return body.eval()
+
+
+@contextmanager
+def _quiet_hub() -> Iterator[None]:
+    """Keep the hub client from printing each of its attempts; the last one's failure is raised and told."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error, its kind where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _per_channel(values: tuple[float, ...], in_channels: int) -> tuple[float, ...]:
+    """The statistics of RGB for pictures of three channels, for others their mean in every channel."""
+    if in_channels == len(values):
+        return tuple(float(value) for value in values)
+    return (sum(values) / len(values),) * in_channels

@@ -1,0 +1,148 @@
+"""Small blocks every network here is built from: a batch norm that survives single values, convolution + norm + act.
+
+Batch normalisation (Ioffe and Szegedy 2015) cannot train on one value a channel: its variance is zero and PyTorch
+raises an error. A network with global pooling meets that case with a batch of one, and every norm of it does on a
+picture of one pixel. `Norm` then uses its running statistics and leaves them as they are. The classes of timm that fuse
+norm, drop and activation are covered, so that a whole backbone can be converted.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from timm.layers import BatchNormAct2d
+from torch import Tensor, nn
+from torch.nn.modules._functions import SyncBatchNorm as synchronised_batch_norm
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class Norm(nn.BatchNorm2d):
+    """Batch norm, then `drop`, then `act` (N×C×H×W in and out).
+
+    In training, where it would see one value a channel (N·H·W = 1), it normalises with its running statistics and
+    changes none of its buffers.
+    """
+
+    def __init__(self, channels: int, act: nn.Module | None = None) -> None:
+        super().__init__(channels)
+        self.drop: nn.Module = nn.Identity()  # named as in timm's fused norms, see `convert_norms`
+        self.act = act or nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise, drop, activate."""
+        if self.training and x.numel() == x.shape[1]:
+            x = F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
+        else:
+            x = self.normalise(x)
+        out: Tensor = self.act(self.drop(x))
+        return out
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """The plain norm; what more than one value a channel goes through."""
+        return super().forward(x)
+
+
+class SyncNorm(Norm):
+    """`Norm` with the statistics of all processes of a distributed run, on a GPU.
+
+    On the CPU, where PyTorch has no synchronised norm, it is the plain one and says so once. It is no subclass of
+    `torch.nn.SyncBatchNorm` because DistributedDataParallel refuses those on the CPU.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise, drop, activate."""
+        processes = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+        if not self.training or processes == 1:
+            return super().forward(x)
+        if x.device.type == "cpu":
+            _warn_of_cpu()
+            return super().forward(x)
+        # One value here is one of several in all. Every process has to take this branch: it waits for the others.
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        x = synchronised_batch_norm.apply(
+            x,
+            self.weight,
+            self.bias,
+            self.running_mean,
+            self.running_var,
+            self.eps,
+            self.momentum,
+            dist.group.WORLD,
+            processes,
+        )
+        out: Tensor = self.act(self.drop(x))
+        return out
+
+
+@functools.cache
+def _warn_of_cpu() -> None:
+    warnings.warn("no synchronised batch norm on the CPU: each process uses its own statistics", stacklevel=3)
+
+
+def convert_norms(module: M) -> M:
+    """Turn every `nn.BatchNorm2d` and timm `BatchNormAct2d` of a module into a `Norm`, in place; return the module.
+
+    Each keeps its identity and all it has: parameters, buffers, names, eps, momentum, hooks, fused drop and activation.
+    """
+    for norm in module.modules():
+        if type(norm) is nn.BatchNorm2d:
+            norm.drop = nn.Identity()
+            norm.act = nn.Identity()
+        if type(norm) in (nn.BatchNorm2d, BatchNormAct2d):
+            norm.__class__ = Norm
+    return module
+
+
+def convert_sync_batchnorm(module: M) -> M:
+    """Turn every batch norm of a module into a `SyncNorm`, in place; return the module.
+
+    PyTorch's own converter would lose the activations fused into timm's norms, timm's the care for single values.
+    """
+    for norm in convert_norms(module).modules():
+        if type(norm) is Norm:
+            norm.__class__ = SyncNorm
+    return module
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution (no bias, "same" padding: size n becomes ⌈n / stride⌉), `Norm`, and an activation or none."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, act: nn.Module | None = None
+    ) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False),
+            Norm(out_channels, act),
+        )
+
+
+def global_average(x: Tensor) -> Tensor:
+    """The mean over all places: N×C×H×W → N×C×1×1."""
+    return x.mean(dim=(2, 3), keepdim=True)
+
+
+def resize(x: Tensor, size: torch.Size | tuple[int, int], align_corners: bool = False) -> Tensor:
+    """Bilinear resampling of N×C×h×w to N×C×H×W, `size` = (H, W)."""
+    if x.shape[-2:] == size:
+        return x
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
+
+
+def initialise(module: nn.Module) -> None:
+    """Kaiming's normal initialisation (He et al. 2015) of the convolutions of a part built here; norms start at 1 and 0.
+
+    By the number of inputs, not of outputs: an attention map of one channel has 1 output and up to 7·7·2048 inputs, and
+    counted by outputs it would start with values in the hundreds wherever the norm behind it uses running statistics.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)

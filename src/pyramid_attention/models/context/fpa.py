@@ -1,0 +1,154 @@
+"""Feature Pyramid Attention (Li, Xiong, An, Wang: Pyramid Attention Network for Semantic Segmentation, BMVC 2018).
+
+Three branches over the deepest map: a 1×1 convolution (main), a small U of large kernels whose result weights every
+pixel of the main branch (pyramid), and global pooling added on top (global).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch.nn.functional as F
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from ..blocks import ConvNormAct, Norm, global_average, initialise, resize
+
+Kernel = Literal[1, 3, 5, 7, 9, 11]
+
+
+class Down(nn.Sequential):
+    """One step down: the size n of the map becomes ⌈n / 2⌉, then (or at once, where strided) a k×k convolution."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, how: Literal["avg", "max", "conv"]) -> None:
+        stride = 2 if how == "conv" else 1
+        pooling = {"avg": HalveByMean(), "max": nn.MaxPool2d(2, ceil_mode=True), "conv": nn.Identity()}
+        super().__init__(
+            pooling[how], ConvNormAct(in_channels, out_channels, kernel, stride, act=nn.ReLU(inplace=True))
+        )
+
+
+class HalveByMean(nn.Module):
+    """The mean of each 2×2 window, of what there is of it at an odd border: n becomes ⌈n / 2⌉."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N×C×H×W → N×C×⌈H/2⌉×⌈W/2⌉."""
+        return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
+
+
+class Up(nn.Module):
+    """One step up to a given size, bilinear."""
+
+    def __init__(self, align_corners: bool) -> None:
+        super().__init__()
+        self.align_corners = align_corners
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """N×C×h×w → N×C×H×W, `size` = (H, W)."""
+        return resize(x, size, self.align_corners)
+
+
+class TransposedUp(nn.Sequential):
+    """One step up to a given size by a 4×4 transposed convolution of stride 2; what is over at an odd border is cut."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(
+            nn.ConvTranspose2d(channels, channels, 4, stride=2, padding=1, bias=False),
+            Norm(channels, nn.ReLU(inplace=True)),
+        )
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:  # type: ignore[override]  # takes the size, too
+        """N×C×h×w → N×C×H×W, `size` = (H, W) with ⌈H/2⌉ = h and ⌈W/2⌉ = w."""
+        for layer in self:
+            x = layer(x)
+        return x[..., : size[0], : size[1]]
+
+
+class SqueezeExcite(nn.Module):
+    """One weight a channel in 0 … 1 from all places (Hu et al.: Squeeze-and-Excitation Networks, CVPR 2018)."""
+
+    def __init__(self, in_channels: int, out_channels: int, reduction: int = 16) -> None:
+        super().__init__()
+        middle = max(1, in_channels // reduction)
+        self.squeeze = nn.Conv2d(in_channels, middle, 1)
+        self.excite = nn.Conv2d(middle, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N×in×H×W → N×out×1×1."""
+        return self.excite(self.squeeze(global_average(x)).relu_()).sigmoid()
+
+
+class FPA(nn.Module):
+    """Feature Pyramid Attention: N×in×H×W → N×channels×H×W, any H and W.
+
+    Args:
+        in_channels: channels of the deepest map.
+        channels: C, of the output.
+        attention_channels: A, of the pyramid: None is C; 1 is one weight a pixel for all channels; any other is brought to
+            C by a 1×1 convolution at the end of the pyramid.
+        kernels: sizes of the pyramid's convolutions, fine to coarse ("C357" of the paper is 7, 5, 3; "C333" 3, 3, 3).
+        downsample: average or max pooling ("AVE", "MAX"), or a stride of 2 in the convolution that follows.
+        upsample: bilinear, or a transposed convolution.
+        global_branch: `gp`, global pooling added; `se`, squeeze-and-excitation of the input weighting the channels of the
+            product; or none.
+        align_corners: of bilinear resampling.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        channels: PositiveInt = 256,
+        attention_channels: PositiveInt | None = None,
+        kernels: tuple[Kernel, Kernel, Kernel] = (7, 5, 3),
+        downsample: Literal["avg", "max", "conv"] = "avg",
+        upsample: Literal["bilinear", "transposed"] = "bilinear",
+        global_branch: Literal["gp", "se", "none"] = "gp",
+        align_corners: bool = False,
+    ) -> None:
+        super().__init__()
+        self.out_channels = channels
+        attention = attention_channels or channels
+        self.main = ConvNormAct(in_channels, channels, 1, act=nn.ReLU(inplace=True))
+        self.downs = nn.ModuleList(
+            Down(in_channels if level == 0 else attention, attention, kernel, downsample)
+            for level, kernel in enumerate(kernels)
+        )
+        self.levels = nn.ModuleList(
+            ConvNormAct(attention, attention, kernel, act=nn.ReLU(inplace=True)) for kernel in kernels
+        )
+        self.ups = nn.ModuleList(
+            TransposedUp(attention) if upsample == "transposed" else Up(align_corners) for _ in kernels
+        )
+        self.widen = (
+            nn.Identity()
+            if attention in (1, channels)
+            else ConvNormAct(attention, channels, 1, act=nn.ReLU(inplace=True))
+        )
+        self.pooled = (
+            ConvNormAct(in_channels, channels, 1, act=nn.ReLU(inplace=True)) if global_branch == "gp" else None
+        )
+        self.excited = SqueezeExcite(in_channels, channels) if global_branch == "se" else None
+        initialise(self)
+
+    def attention(self, x: Tensor) -> Tensor:
+        """The pyramid: N×in×H×W → the weight of each pixel, N×(C or 1)×H×W."""
+        maps, sizes = [x], []
+        for down in self.downs:
+            sizes.append(maps[-1].shape[-2:])
+            maps.append(down(maps[-1]))
+        up = self.levels[2](maps[3])
+        up = self.ups[2](up, sizes[2]) + self.levels[1](maps[2])
+        up = self.ups[1](up, sizes[1]) + self.levels[0](maps[1])
+        weights: Tensor = self.widen(self.ups[0](up, sizes[0]))
+        return weights
+
+    def forward(self, x: Tensor) -> Tensor:
+        """main × attention + global."""
+        main: Tensor = self.main(x)
+        weights = self.attention(x)
+        if self.pooled is not None:
+            return self.pooled(global_average(x)) + main * weights
+        if self.excited is not None:
+            return main * weights * self.excited(x)
+        return main * weights

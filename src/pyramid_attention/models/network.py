@@ -1,0 +1,113 @@
+"""The network: backbone, context, decoder and head, put together.
+
+How a segmentation network differs from the next is in two parts. The *context* stands on the deepest map of the backbone
+and brings in the surroundings; the *decoder* brings back the detail from the finer maps. Everything else is shared.
+
+    context(in_channels, …):                      has `out_channels`; N×in×h×w → N×out×h×w
+    decoder(in_channels, context_channels, …):    has `out_channels`; four maps and the context → N×out×H/4×W/4
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..classes import ClassTable
+from ..errors import UserError
+from .backbone import Backbone
+from .blocks import resize
+
+
+class Head(nn.Conv2d):
+    """A 3×3 convolution from the decoder's channels to one score a class.
+
+    It starts small (a normal distribution of 0.01, no bias), so that training starts from nearly equal scores and a loss
+    of log(classes), whatever the decoder's channels add up to.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int) -> None:
+        super().__init__(in_channels, num_classes, 3, padding=1)
+        nn.init.normal_(self.weight, std=0.01)
+        assert self.bias is not None
+        nn.init.zeros_(self.bias)
+
+
+class SegmentationModel(nn.Module):
+    """A network for semantic segmentation. `build_model` makes one by name; here its parts come ready-made.
+
+    Args:
+        backbone, context, decoder: the parts.
+        config: the arguments of `build_model` that make this network again; `num_classes` and `align_corners` are used
+            here.
+
+    Attributes:
+        classes: what the scores mean, or None where nobody said so. Saved with the model.
+        mean, std: how pictures are to be normalised, one number a channel on the scale 0 … 1: (picture - mean) / std.
+        metadata: what else is saved with the model (data set, training, results), as plain JSON.
+    """
+
+    def __init__(self, backbone: Backbone, context: nn.Module, decoder: nn.Module, config: dict[str, Any]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.context = context
+        self.decoder = decoder
+        self.head = Head(int(decoder.out_channels), config["num_classes"])  # type: ignore[arg-type]  # see module
+        self.align_corners: bool = config["align_corners"]
+        self.config = config
+        self.mean = backbone.mean
+        self.std = backbone.std
+        self.metadata: dict[str, Any] = {}
+        self._classes: ClassTable | None = None
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised pictures N×in_channels×H×W (float) → scores N×num_classes×H×W before the softmax; any H, W ≥ 1."""
+        height, width = images.shape[-2:]
+        features = self.backbone(images)
+        context = self.context(features[-1])
+        detail = self.decoder(features, context)
+        scores = self.head(detail)
+        multiple = self.backbone.multiple  # the backbone may have extended the picture to a multiple of this
+        if multiple == 1:
+            return resize(scores, (height, width), self.align_corners)
+        extended = (height + -height % multiple, width + -width % multiple)
+        return resize(scores, extended, self.align_corners)[..., :height, :width]
+
+    @property
+    def classes(self) -> ClassTable | None:
+        """The class table, or None."""
+        return self._classes
+
+    @classes.setter
+    def classes(self, table: ClassTable | None) -> None:
+        if table is not None and len(table) != self.config["num_classes"]:
+            raise UserError(f"the model has {self.config['num_classes']} classes, the class table {len(table)}")
+        self._classes = table
+
+    def save_pretrained(self, folder: str | PathLike[str], metadata: dict[str, Any] | None = None) -> None:
+        """Write a model folder (see `folder.py`); `metadata`, if given, takes the place of the model's own."""
+        from .folder import save  # the folder's format knows the network, not the other way round
+
+        save(self, folder, self.metadata if metadata is None else metadata)
+
+    @classmethod
+    def from_pretrained(cls, source: str | PathLike[str]) -> SegmentationModel:
+        """The model of a model folder, of a run folder, or of a hub id ("owner/name"), in evaluation mode.
+
+        Raises:
+            UserError: there is no such folder or hub model, or it is damaged or made by a newer version.
+        """
+        from .folder import load
+
+        return load(source)
+
+    def push_to_hub(self, repository: str, private: bool = False) -> None:
+        """Upload the model to the Hugging Face hub as "owner/name"; makes the repository where there is none.
+
+        Raises:
+            UserError: the hub cannot be reached or refuses.
+        """
+        from .folder import push
+
+        push(self, repository, private)

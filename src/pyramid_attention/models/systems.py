@@ -1,0 +1,147 @@
+"""The named systems, and `build_model`, which makes any of them or a free combination of their parts."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from os import PathLike, fspath
+from typing import Any, NamedTuple
+
+import pydantic
+from torch import nn
+
+from ..errors import UserError, nearest
+from .backbone import Backbone
+from .context.fpa import FPA
+from .context.pyramid_attention import PyramidAttentionContext
+from .decoder.gau import GAUDecoder
+from .network import SegmentationModel
+
+
+class System(NamedTuple):
+    """A named pair of a context and a decoder, and the paper it is from."""
+
+    context: str
+    decoder: str
+    paper: str
+
+
+SYSTEMS = {
+    "pan": System("fpa", "gau", "Li et al.: Pyramid Attention Network for Semantic Segmentation, BMVC 2018"),
+}
+
+CONTEXTS: dict[str, type[nn.Module]] = {
+    "fpa": FPA,
+    "pyramid_attention": PyramidAttentionContext,
+}
+
+DECODERS: dict[str, type[nn.Module]] = {
+    "gau": GAUDecoder,
+}
+
+
+class Network(typing.TypedDict):
+    """What every system has in common, with its types; checked like the options of the parts."""
+
+    num_classes: typing.Annotated[int, pydantic.Field(ge=1, le=255)]
+    output_stride: typing.Literal[8, 16, 32]
+    in_channels: pydantic.PositiveInt
+    align_corners: bool
+    pretrained: bool | str
+
+
+def list_systems() -> list[str]:
+    """The names of the systems `build_model` knows."""
+    return list(SYSTEMS)
+
+
+def build_model(
+    system: str = "pan",
+    *,
+    num_classes: int,
+    backbone: str = "resnet18",
+    pretrained: bool | str | PathLike[str] = False,
+    output_stride: int = 16,
+    in_channels: int = 3,
+    align_corners: bool = False,
+    context: str | None = None,
+    decoder: str | None = None,
+    **options: Any,
+) -> SegmentationModel:
+    """Make a network, in training mode.
+
+    Args:
+        system: one of `list_systems()`; says which context and decoder are used where they are not named.
+        num_classes: 1 to 255.
+        backbone: any timm model with feature maps at 1/4 … 1/32.
+        pretrained: start the backbone from timm's weights (downloaded when first used), or from those of a file.
+        output_stride: 8, 16 or 32, see `Backbone`.
+        in_channels: of the pictures.
+        align_corners: of every bilinear resampling.
+        context, decoder: names, for a combination of one's own.
+        options: those of the context and the decoder (`FPA`, `GAUDecoder`, …); one that both have goes to both.
+
+    Raises:
+        UserError: a name or option that does not exist (with the nearest that do), a value out of range, a backbone that
+            cannot do it, weights that cannot be had.
+    """
+    named = _choose("system", system, SYSTEMS)
+    context = context or named.context
+    decoder = decoder or named.decoder
+    if isinstance(pretrained, PathLike):
+        pretrained = fspath(pretrained)
+    common = {
+        "num_classes": num_classes,
+        "output_stride": output_stride,
+        "in_channels": in_channels,
+        "align_corners": align_corners,
+        "pretrained": pretrained,
+    }
+    types = typing.get_type_hints(Network, include_extras=True)
+    common = {name: _valid(name, value, types[name]) for name, value in common.items()}
+    context_class = _choose("context", context, CONTEXTS)
+    decoder_class = _choose("decoder", decoder, DECODERS)
+    context_options = _options(context_class, options | {"align_corners": common["align_corners"]})
+    decoder_options = _options(decoder_class, options | {"align_corners": common["align_corners"]})
+    known = context_options | decoder_options
+    for name in options:
+        if name not in known:
+            raise UserError(f"{context} and {decoder} have no option '{name}'.{nearest(name, known)}")
+
+    body = Backbone(backbone, common["output_stride"], common["in_channels"], common["pretrained"])
+    top = context_class(body.channels[-1], **context_options)
+    back = decoder_class(body.channels, top.out_channels, **decoder_options)
+    names = {"system": system, "backbone": backbone, "context": context, "decoder": decoder}
+    return SegmentationModel(body, top, back, config=names | known | common)
+
+
+def PAN(num_classes: int, backbone: str = "resnet18", **options: Any) -> SegmentationModel:
+    """The Pyramid Attention Network: `build_model("pan", …)`."""
+    return build_model("pan", num_classes=num_classes, backbone=backbone, **options)
+
+
+T = typing.TypeVar("T")
+
+
+def _choose(what: str, name: str, known: dict[str, T]) -> T:
+    if name not in known:
+        raise UserError(f"no {what} is called '{name}'.{nearest(name, known)}")
+    return known[name]
+
+
+def _options(part: type[nn.Module], given: dict[str, Any]) -> dict[str, Any]:
+    """The options of a part, which are its keyword-only arguments: those given, checked by their types, and defaults."""
+    types = typing.get_type_hints(part.__init__, include_extras=True)
+    return {
+        name: _valid(name, given.get(name, parameter.default), types[name])
+        for name, parameter in inspect.signature(part).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+
+
+def _valid(name: str, value: Any, type_: Any) -> Any:
+    """A value as its type has it (a list from JSON becomes a tuple, the text "16" a number)."""
+    try:
+        return pydantic.TypeAdapter(type_).validate_python(value)
+    except pydantic.ValidationError as error:
+        raise UserError(f"option {name}={value!r} is not possible: {error.errors()[0]['msg']}") from None
