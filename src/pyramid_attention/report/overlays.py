@@ -1,0 +1,24 @@
+"""An overlay that explains itself: the picture under the colours of its classes, and the legend below."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..inference import Segmentation
+from .legend import legend, present, text_size_for
+
+
+def overlay_with_legend(segmentation: Segmentation, alpha: float = 0.5) -> NDArray[np.uint8]:
+    """The overlay of a segmentation with a legend of the classes that occur in it (H'×W'×3 uint8).
+
+    The picture keeps its pixels, top left; the legend's text grows with it. A picture narrower than a class's name gets
+    white to its right.
+    """
+    overlay = segmentation.overlay(alpha)
+    height, width = segmentation.labels.shape
+    strip = legend(segmentation.classes, present(segmentation.labels), width, text_size_for(height, width))
+    canvas = np.full((height + strip.shape[0], strip.shape[1], 3), 255, dtype=np.uint8)
+    canvas[:height, :width] = overlay
+    canvas[height:] = strip
+    return canvas
