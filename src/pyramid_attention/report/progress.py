@@ -32,7 +32,8 @@ class _Rate(ProgressColumn):
 def progress(description: str, total: int) -> Iterator[Callable[[], None]]:
     """Give a function to be called after each of `total` pieces of work.
 
-    With a terminal, a bar with rate and time left. Without one, a plain line every `LINE_EVERY` seconds and one at the end.
+    A terminal shows a bar with rate and time left; elsewhere a plain line comes every `LINE_EVERY` seconds, and a last
+    one at the end.
     """
     console = Console(stderr=True)
     if not console.is_terminal:

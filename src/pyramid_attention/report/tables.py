@@ -32,7 +32,7 @@ def summary_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(title, percent(metrics[key])) for key, title in SUMMARY.items()]
 
 
-def markdown_table(metrics: Mapping[str, Any]) -> str:
+def per_class_table(metrics: Mapping[str, Any]) -> str:
     """The table of classes and, below it, the summary, in Markdown."""
     rows = [tuple(cell.replace("|", "\\|") for cell in row) for row in class_rows(metrics)]
     widths = [max(len(row[column]) for row in (HEADINGS, *rows)) for column in range(len(HEADINGS))]

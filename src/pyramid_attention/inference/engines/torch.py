@@ -94,7 +94,7 @@ class TorchEngine:
             ) from error
         if not torch.isfinite(confidence).all():
             raise UserError(
-                "the network's scores are not finite numbers: its weights are damaged, or training diverged; take another"
-                " model, or train with a lower learning rate"
+                "the network's scores are not finite numbers: its weights are damaged, or training diverged; take"
+                " another model, or train with a lower learning rate"
             )
         return labels.numpy(), confidence.numpy()

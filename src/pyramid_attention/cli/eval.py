@@ -1,0 +1,54 @@
+"""`pan eval`: how good a model is on a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Device, Format, Model
+
+
+def evaluate(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="The data set's folder, or the word 'shapes'.")],
+    model: Model,
+    split: Annotated[str, typer.Option(help="Which of the data set's splits.")] = "val",
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all the numbers to a JSON file.")] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write confusion.png, worst_best.png and per_class.md to a folder."),
+    ] = None,
+    format: Format = None,
+    device: Device = "auto",
+) -> None:
+    """Compare a model's predictions with the masks of DATA, pixel by pixel, each photograph at its own size."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..data import open_dataset
+    from ..evaluation import evaluate as evaluate_model
+    from ..files import make_folder
+    from ..report.progress import progress
+    from ..report.tables import HEADINGS, class_rows, summary_rows
+
+    dataset = open_dataset(data, format)
+    if json is not None:
+        make_folder(json.parent)
+    with progress(f"evaluating {split}", len(dataset.split(split))) as advance:
+        result = evaluate_model(dataset, model, split, device=device, report=report, on_sample=advance)
+    if json is not None:
+        result.save_json(json)
+
+    metrics = result.metrics()
+    table = Table(*HEADINGS, box=box.SIMPLE)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in class_rows(metrics):
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    for title, number in summary_rows(metrics):
+        console.print(f"{title:<24}{number:>8}", highlight=False)
+    console.print(f"{metrics['images']:,} photographs, {metrics['pixels']:,} labelled pixels", highlight=False)
