@@ -1,8 +1,8 @@
 """The backbone: feature maps at 1/4, 1/8, 1/16 and 1/32 of any timm model that has them, at a chosen output stride.
 
 At output stride 16 or 8 the deep stages stop shrinking the map and dilate their convolutions instead (Yu and Koltun
-2016); their maps then all have that stride. timm keeps the first convolution of such a stage at the dilation of the stage
-before it, which is the "dilation 2 from block res5b on" of the PAN paper.
+2016); their maps then all have that stride. timm keeps the first convolution of such a stage at the dilation of the
+stage before it, which is the "dilation 2 from block res5b on" of the PAN paper.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ class Backbone(nn.Module):
         options: dict[str, Any] = {"in_chans": in_channels, "out_indices": _indices(name)}
         if output_stride != 32:  # what every model has; not all know the option
             options["output_stride"] = output_stride
-        self.body, options = _of_any_size(name, output_stride, options)
+        body, options = _of_any_size(name, output_stride, options)
         if pretrained:
-            self.body = _with_weights(name, pretrained, options)
-        self.multiple = 1 if _refusal(self.body, (1, 1), in_channels, 32) is None else 32
-        self.body = convert_norms(self.body).train()
-        self.channels: list[int] = self.body.feature_info.channels()
-        config = self.body.pretrained_cfg
+            body = _with_weights(name, pretrained, options)
+        self.multiple = 1 if _refusal(body, (1, 1), in_channels, 32) is None else 32
+        self.body: nn.Module = convert_norms(body).train()
+        self.channels: list[int] = body.feature_info.channels()
+        config = body.pretrained_cfg
         self.mean = _per_channel(config["mean"], in_channels)
         self.std = _per_channel(config["std"], in_channels)
 
@@ -93,29 +93,29 @@ def _indices(name: str) -> tuple[int, ...]:
     """Which of the model's feature maps have the strides 4, 8, 16 and 32, the deepest where several have one."""
     try:
         with torch.device("meta"):  # shapes without numbers: costs nothing
-            info = timm.create_model(name, features_only=True).feature_info.info
+            model: Any = timm.create_model(name, features_only=True)
     except REFUSALS as error:
         raise UserError(f"backbone '{name}' gives no feature maps ({_reason(error)}); choose another") from error
-    strides = [entry["reduction"] for entry in info]
+    strides = [entry["reduction"] for entry in model.feature_info.info]
     if not set(STRIDES) <= set(strides):
         have = ", ".join(f"1/{stride}" for stride in sorted(set(strides)))
         raise UserError(f"backbone '{name}' has feature maps at {have}, but 1/4, 1/8, 1/16 and 1/32 are needed")
     return tuple(max(i for i, have in enumerate(strides) if have == stride) for stride in STRIDES)
 
 
-def _of_any_size(name: str, output_stride: int, options: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+def _of_any_size(name: str, output_stride: int, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The model without weights and the options that made it, found to work on a picture it was not made for."""
     first: str | None = None
     # Windowed transformers take pictures of any size if told so; the other models do not know the option.
-    for more in ({}, {"strict_img_size": False}):
+    for attempt in (options, options | {"strict_img_size": False}):
         try:
-            body = timm.create_model(name, features_only=True, **options, **more).eval()
+            body = timm.create_model(name, features_only=True, **attempt).eval()
         except REFUSALS as error:
             refusal: str | None = _reason(error)
         else:
             refusal = _refusal(body, (32, 512), options["in_chans"], output_stride)
             if refusal is None:
-                return body, options | more
+                return body, attempt
         first = first or refusal
     raise UserError(
         f"backbone '{name}' does not work at output stride {output_stride} for pictures of any size ({first});"
@@ -134,13 +134,13 @@ def _refusal(body: nn.Module, size: tuple[int, int], in_channels: int, output_st
     return None if sizes == expected else f"its maps of {size[0]}×{size[1]} pixels have the sizes {sizes}"
 
 
-def _with_weights(name: str, pretrained: bool | str, options: dict[str, Any]) -> nn.Module:
+def _with_weights(name: str, pretrained: bool | str, options: dict[str, Any]) -> Any:
     """The model with timm's weights, or those of the file `pretrained`, in evaluation mode."""
     overlay = {"file": pretrained} if isinstance(pretrained, str) else None
     source = f"from {pretrained}" if overlay else "from the network"
     try:
         with _quiet_hub():
-            body: nn.Module = timm.create_model(
+            body = timm.create_model(
                 name, features_only=True, pretrained=True, pretrained_cfg_overlay=overlay, **options
             )
     except (OSError, *REFUSALS) as error:

@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from timm.layers import BatchNormAct2d
+from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.modules._functions import SyncBatchNorm as synchronised_batch_norm
 
@@ -136,7 +136,7 @@ def resize(x: Tensor, size: torch.Size | tuple[int, int], align_corners: bool = 
 
 
 def initialise(module: nn.Module) -> None:
-    """Kaiming's normal initialisation (He et al. 2015) of the convolutions of a part built here; norms start at 1 and 0.
+    """Kaiming's normal initialisation (He et al. 2015) of a part's convolutions; its norms are left at 1 and 0.
 
     By the number of inputs, not of outputs: an attention map of one channel has 1 output and up to 7·7·2048 inputs, and
     counted by outputs it would start with values in the hundreds wherever the norm behind it uses running statistics.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from .. import __version__
 from ..classes import ClassTable
 from ..errors import UserError
 from ..files import make_folder, whole_file
@@ -28,6 +28,7 @@ from .network import SegmentationModel
 from .systems import SYSTEMS, build_model
 
 FORMAT_VERSION = 1
+LIBRARY_VERSION = version("pyramid-attention")
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 HUB_ERRORS = (HfHubHTTPError, HFValidationError, OSError)
 
@@ -41,7 +42,7 @@ def save(network: SegmentationModel, folder: str | PathLike[str], metadata: dict
     target = make_folder(folder)
     config = {
         "format_version": FORMAT_VERSION,
-        "library_version": __version__,
+        "library_version": LIBRARY_VERSION,
         "model": network.config,
         "classes": network.classes.to_dict() if network.classes else None,
         "preprocessing": {"mean": list(network.mean), "std": list(network.std)},
@@ -125,16 +126,16 @@ def _resolve(source: str | PathLike[str]) -> Path:
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        version = config["format_version"]
+        format_version = config["format_version"]
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} is no configuration of a model ({error}); get the folder again") from error
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if not isinstance(format_version, int) or format_version > FORMAT_VERSION:
         made = config.get("library_version", "a newer version")
         raise UserError(
-            f"{path} has format {version}, written by pyramid-attention {made}, and this is {__version__}, which reads"
-            f" format {FORMAT_VERSION}; update pyramid-attention"
+            f"{path} has format {format_version}, written by pyramid-attention {made}, and this is {LIBRARY_VERSION},"
+            f" which reads format {FORMAT_VERSION}; update pyramid-attention"
         )
     return dict(config)
 

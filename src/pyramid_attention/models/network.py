@@ -1,7 +1,7 @@
 """The network: backbone, context, decoder and head, put together.
 
-How a segmentation network differs from the next is in two parts. The *context* stands on the deepest map of the backbone
-and brings in the surroundings; the *decoder* brings back the detail from the finer maps. Everything else is shared.
+How a segmentation network differs from the next is in two parts. The *context* stands on the deepest map of the
+backbone and brings in the surroundings; the *decoder* brings back the detail from the finer maps. All else is shared.
 
     context(in_channels, …):                      has `out_channels`; N×in×h×w → N×out×h×w
     decoder(in_channels, context_channels, …):    has `out_channels`; four maps and the context → N×out×H/4×W/4
@@ -23,8 +23,8 @@ from .blocks import resize
 class Head(nn.Conv2d):
     """A 3×3 convolution from the decoder's channels to one score a class.
 
-    It starts small (a normal distribution of 0.01, no bias), so that training starts from nearly equal scores and a loss
-    of log(classes), whatever the decoder's channels add up to.
+    It starts small (a normal distribution of 0.01, no bias), so that training starts from nearly equal scores and a
+    loss of log(classes), whatever the decoder's channels add up to.
     """
 
     def __init__(self, in_channels: int, num_classes: int) -> None:

@@ -82,15 +82,15 @@ def build_model(
         options: those of the context and the decoder (`FPA`, `GAUDecoder`, …); one that both have goes to both.
 
     Raises:
-        UserError: a name or option that does not exist (with the nearest that do), a value out of range, a backbone that
-            cannot do it, weights that cannot be had.
+        UserError: a name or option that does not exist (with the nearest that do), a value out of range, a backbone
+            that cannot do it, weights that cannot be had.
     """
     named = _choose("system", system, SYSTEMS)
     context = context or named.context
     decoder = decoder or named.decoder
     if isinstance(pretrained, PathLike):
         pretrained = fspath(pretrained)
-    common = {
+    common: dict[str, Any] = {
         "num_classes": num_classes,
         "output_stride": output_stride,
         "in_channels": in_channels,
@@ -130,7 +130,7 @@ def _choose(what: str, name: str, known: dict[str, T]) -> T:
 
 
 def _options(part: type[nn.Module], given: dict[str, Any]) -> dict[str, Any]:
-    """The options of a part, which are its keyword-only arguments: those given, checked by their types, and defaults."""
+    """The options of a part, its keyword-only arguments: those given, checked by their types, and defaults."""
     types = typing.get_type_hints(part.__init__, include_extras=True)
     return {
         name: _valid(name, given.get(name, parameter.default), types[name])

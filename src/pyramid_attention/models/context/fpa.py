@@ -75,7 +75,8 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """N×in×H×W → N×out×1×1."""
-        return self.excite(self.squeeze(global_average(x)).relu_()).sigmoid()
+        weights: Tensor = self.excite(self.squeeze(global_average(x)).relu()).sigmoid()
+        return weights
 
 
 class FPA(nn.Module):
@@ -84,13 +85,13 @@ class FPA(nn.Module):
     Args:
         in_channels: channels of the deepest map.
         channels: C, of the output.
-        attention_channels: A, of the pyramid: None is C; 1 is one weight a pixel for all channels; any other is brought to
-            C by a 1×1 convolution at the end of the pyramid.
+        attention_channels: A, of the pyramid: None is C; 1 is one weight a pixel for all channels; any other is brought
+            to C by a 1×1 convolution at the end of the pyramid.
         kernels: sizes of the pyramid's convolutions, fine to coarse ("C357" of the paper is 7, 5, 3; "C333" 3, 3, 3).
         downsample: average or max pooling ("AVE", "MAX"), or a stride of 2 in the convolution that follows.
         upsample: bilinear, or a transposed convolution.
-        global_branch: `gp`, global pooling added; `se`, squeeze-and-excitation of the input weighting the channels of the
-            product; or none.
+        global_branch: `gp`, global pooling added; `se`, squeeze-and-excitation of the input, which weights the channels
+            of the product; or none.
         align_corners: of bilinear resampling.
     """
 
@@ -145,10 +146,9 @@ class FPA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """main × attention + global."""
-        main: Tensor = self.main(x)
-        weights = self.attention(x)
+        out: Tensor = self.main(x) * self.attention(x)
         if self.pooled is not None:
-            return self.pooled(global_average(x)) + main * weights
+            out = out + self.pooled(global_average(x))
         if self.excited is not None:
-            return main * weights * self.excited(x)
-        return main * weights
+            out = out * self.excited(x)
+        return out

@@ -85,10 +85,11 @@ class GAUDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.out_channels = channels
-        if context_channels == channels:
-            self.project = nn.Identity()
-        else:
-            self.project = ConvNormAct(context_channels, channels, 1, act=nn.ReLU(inplace=True))
+        self.project = (
+            nn.Identity()
+            if context_channels == channels
+            else ConvNormAct(context_channels, channels, 1, act=nn.ReLU(inplace=True))
+        )
         self.units = nn.ModuleList(
             GAU(low, channels, channels, gate, gate_activation, low_kernel, align_corners)
             for low in reversed(in_channels[:-1])
