@@ -85,7 +85,7 @@ class RandomPad(v2.Transform):  # type: ignore[misc]
         """Pad one picture or mask."""
         if not any(params["padding"]):
             return inpt
-        return F.pad(inpt, params["padding"], fill=[IGNORE] if isinstance(inpt, tv_tensors.Mask) else list(FILL))
+        return F.pad(inpt, params["padding"], fill=IGNORE if isinstance(inpt, tv_tensors.Mask) else list(FILL))
 
 
 class TrainTransform:

@@ -1,1 +1,1 @@
-"""To be written."""
+"""Studies: several runs, or a whole way through the library, as one piece of work."""

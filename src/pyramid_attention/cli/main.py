@@ -1,0 +1,78 @@
+"""`pan`: the verbs put together, and what becomes of an error.
+
+The verbs import the library inside their functions, so that `pan --help` answers at once and imports no PyTorch.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from ..errors import UserError
+from .demo import demo
+from .eval import evaluate
+from .predict import predict
+from .train import train
+
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # Typer exports this one subclass of it only
+
+app = typer.Typer(
+    name="pan",
+    help="Semantic segmentation with the Pyramid Attention Network: from a folder of pictures to a model.",
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+app.command("train")(train)
+app.command("eval")(evaluate)
+app.command("predict")(predict)
+app.command("demo")(demo)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"pan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error (with any verb).")] = False,
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code.
+
+    0 done, 1 some inputs of many failed and the rest were done, 2 a mistake of the user's (one line on stderr),
+    130 interrupted.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    words = [word for word in given if word != "--debug"] or ["--help"]
+    try:
+        return int(app(words, prog_name="pan", standalone_mode=False) or 0)
+    except UserError as error:
+        if debug:
+            raise
+        print(f"pan: {error}", file=sys.stderr)
+        return error.exit_code
+    except UsageError as error:
+        if debug:
+            raise
+        message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+        verb = f" {words[0]}" if words[0] in {command.name for command in app.registered_commands} else ""
+        print(f"pan: {message} (see: pan{verb} --help)", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("pan: interrupted", file=sys.stderr)
+        return 130

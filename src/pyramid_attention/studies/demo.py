@@ -1,0 +1,84 @@
+"""The demonstration: train a small PAN on synthetic shapes, measure it on pictures it has not seen, show some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..data import open_dataset
+from ..errors import UserError
+from ..evaluation import evaluate
+from ..files import make_folder
+from ..images import write_image
+from ..inference import Segmenter
+from ..inference.predict import predict_files
+from ..report.overlays import overlay_with_legend
+from ..report.progress import progress
+from ..report.tables import per_class_table
+from ..training import train
+
+PICTURES = 6
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demonstration found.
+
+    Attributes:
+        miou: on the unseen pictures (the test split), 0 … 1; images: how many there were.
+        table: IoU and accuracy by class, as text.
+        model: the folder of the trained model.
+        pictures: what there is to look at, by description.
+    """
+
+    miou: float
+    images: int
+    table: str
+    model: Path
+    pictures: dict[str, Path]
+
+
+def run_demo(
+    out: str | Path, seed: int = 0, overrides: Iterable[str] = (), device: str = "auto"
+) -> DemoResult:
+    """Train by the `shapes` recipe, evaluate on its test split, segment some of its pictures as files.
+
+    Args:
+        out: the folder for everything: run/, test.json, report/, photos/, masks/.
+        seed: of the pictures and of the training.
+        overrides: recipe fields as "train.epochs=1".
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        UserError: the folder already holds a demonstration, or a recipe field is wrong.
+    """
+    folder = Path(out)
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"{folder} already holds files; remove it, or choose another folder with --out")
+    fields = [f"seed={seed}", f"data.options.seed={seed}", *overrides]
+    result = train("shapes", "shapes", fields, out=folder / "run", device=device)
+    segmenter = Segmenter.load(result.model, device)
+    dataset = open_dataset("shapes", seed=seed)
+    unseen = dataset.split("test")
+    with progress("evaluating on unseen pictures", len(unseen)) as advance:
+        evaluation = evaluate(dataset, segmenter, "test", report=folder / "report", on_sample=advance)
+    evaluation.save_json(folder / "test.json")
+    photos = make_folder(folder / "photos")
+    for sample in unseen[:PICTURES]:
+        write_image(photos / f"{Path(sample.name).name}.png", sample.read_image())
+    predict_files(segmenter, [photos], folder / "masks", overlay=overlay_with_legend, confidence=True)
+    metrics = evaluation.metrics()
+    return DemoResult(
+        metrics["miou"],
+        metrics["images"],
+        per_class_table(metrics),
+        result.model,
+        {
+            "photographs, truth and prediction": result.folder / "samples.png",
+            "the best and worst unseen pictures": folder / "report" / "worst_best.png",
+            "which class is taken for which": folder / "report" / "confusion.png",
+            "the course of the training": result.folder / "curves.png",
+            "masks and overlays of six pictures": folder / "masks",
+        },
+    )

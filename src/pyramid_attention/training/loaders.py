@@ -1,0 +1,86 @@
+"""Batches for training and photographs for validation, as Lightning takes them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from ..data import Sample
+from ..data.loading import EpochSampler, TrainingSet
+from ..data.transforms import TrainTransform
+from .recipe import Recipe
+from .task import NamedPair
+
+CACHE_LIMIT = 4 * 2**30
+"""Bytes up to which `data.cache: auto` keeps the decoded training pictures in memory."""
+
+
+class Photographs(TorchDataset[NamedPair]):
+    """Samples as they are, at their own size."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> NamedPair:
+        sample = self.samples[index]
+        return sample.name, sample.read_image(), sample.read_mask()
+
+
+def _as_it_is(sample: NamedPair) -> NamedPair:
+    return sample
+
+
+def loader_processes(wanted: int | None, device: torch.device) -> int:
+    """Loader processes: as wanted, else one a core for an accelerator (8 at most), and one beside a CPU that trains."""
+    if wanted is not None:
+        return wanted
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, cores) if device.type == "cuda" else min(1, cores - 1)
+
+
+def fits_in_memory(samples: Sequence[Sample]) -> bool:
+    """Whether the decoded samples, all as large as the first, stay below `CACHE_LIMIT` (3 bytes a pixel, 1 of mask)."""
+    return samples[0].read_image().size // 3 * 4 * len(samples) <= CACHE_LIMIT
+
+
+def build_loaders(
+    recipe: Recipe, train: Sequence[Sample], val: Sequence[Sample], device: torch.device, epochs_done: int
+) -> tuple[DataLoader[Any], DataLoader[Any]]:
+    """The loaders of training batches and of validation photographs.
+
+    Args:
+        recipe: its `data` group, seed and batch size.
+        train, val: the samples.
+        device: decides how many processes load.
+        epochs_done: where a resumed run stands. Lightning tells the sampler the epoch only after the first batches
+            were fetched.
+    """
+    data, batch_size = recipe.data, recipe.train.batch_size
+    cache = fits_in_memory(train) if data.cache == "auto" else data.cache
+    workers = loader_processes(data.workers, device)
+    shared: dict[str, Any] = {
+        "num_workers": workers,
+        "persistent_workers": workers > 0,
+        "generator": torch.Generator(),  # one of its own leaves the global random numbers to the network
+    }
+    transform = TrainTransform(data.crop, data.scale, data.flip, data.jitter)
+    sampler = EpochSampler(len(train), seed=recipe.seed)
+    sampler.set_epoch(epochs_done)
+    batches: DataLoader[Any] = DataLoader(
+        TrainingSet(train, transform, seed=recipe.seed, cache=cache),
+        batch_size=batch_size,
+        sampler=sampler,
+        drop_last=len(train) >= batch_size,
+        pin_memory=device.type == "cuda",
+        **shared,
+    )
+    photographs: DataLoader[Any] = DataLoader(Photographs(val), batch_size=None, collate_fn=_as_it_is, **shared)
+    return batches, photographs

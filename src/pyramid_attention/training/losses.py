@@ -1,0 +1,104 @@
+"""Losses on N×C×H×W logits and N×H×W labels; pixels labelled `IGNORE` (255) count nowhere.
+
+Cross-entropy per pixel is the paper's. Online hard example mining keeps the pixels whose true class is still unlikely
+(Shrivastava et al., CVPR 2016; per pixel as in Wu et al., arXiv:1605.06885). Dice is the soft overlap of each class
+(Milletari et al., V-Net, 3DV 2016). A batch without a single labelled pixel gives 0, with a gradient of 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..classes import IGNORE
+
+
+class CrossEntropy(nn.Module):
+    """Mean cross-entropy of the labelled pixels, weighted by class: sum of w·loss over sum of w, as torch does.
+
+    Args:
+        weights: one a class, or None for equal weights.
+        smoothing: share of the target spread evenly over all classes (Szegedy et al., CVPR 2016).
+    """
+
+    weights: Tensor | None
+
+    def __init__(self, weights: Sequence[float] | None = None, smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.smoothing = smoothing
+        self.register_buffer("weights", None if weights is None else torch.tensor(weights), persistent=False)
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Scalar loss."""
+        total = F.cross_entropy(
+            logits, labels, self.weights, ignore_index=IGNORE, reduction="sum", label_smoothing=self.smoothing
+        )
+        valid = labels[labels != IGNORE]
+        mass = valid.new_tensor(valid.numel(), dtype=total.dtype) if self.weights is None else self.weights[valid].sum()
+        return total / mass.clamp_min(torch.finfo(total.dtype).tiny)
+
+
+class OhemCrossEntropy(nn.Module):
+    """Mean cross-entropy of the hard pixels: true class less likely than `threshold`, but at least the hardest share.
+
+    Args:
+        threshold: probability of the true class below which a pixel is hard, 0 … 1.
+        keep: least share of the labelled pixels that is kept, 0 … 1.
+        weights, smoothing: as in `CrossEntropy`; the mean is over pixels.
+    """
+
+    weights: Tensor | None
+
+    def __init__(
+        self, threshold: float, keep: float, weights: Sequence[float] | None = None, smoothing: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.threshold, self.keep, self.smoothing = threshold, keep, smoothing
+        self.register_buffer("weights", None if weights is None else torch.tensor(weights), persistent=False)
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Scalar loss."""
+        labelled = labels != IGNORE
+        losses = F.cross_entropy(
+            logits, labels, self.weights, ignore_index=IGNORE, reduction="none", label_smoothing=self.smoothing
+        )[labelled]
+        if losses.numel() == 0:
+            return logits.sum() * 0.0
+        truth = labels.clamp_max(logits.shape[1] - 1).unsqueeze(1)
+        likelihood = logits.detach().float().log_softmax(1).gather(1, truth).squeeze(1).exp()[labelled]
+        least = max(1, int(self.keep * losses.numel()))
+        hardest = likelihood.kthvalue(least).values
+        return losses[likelihood <= torch.clamp(hardest, min=self.threshold)].mean()
+
+
+class Dice(nn.Module):
+    """1 − the mean over classes of 2·|p∩t| / (|p| + |t|), of softmax probabilities, over the batch's labelled pixels.
+
+    Classes that the batch's labels do not hold are left out of the mean.
+    """
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Scalar loss."""
+        labelled = (labels != IGNORE).unsqueeze(1)
+        probabilities = logits.float().softmax(1) * labelled
+        truth = F.one_hot(labels.clamp_max(logits.shape[1] - 1), logits.shape[1]).movedim(-1, 1) * labelled
+        overlap = (probabilities * truth).sum((0, 2, 3))
+        size = truth.sum((0, 2, 3))
+        dice = 2 * overlap / (probabilities.sum((0, 2, 3)) + size).clamp_min(1)
+        present = size > 0
+        return ((1 - dice) * present).sum() / present.sum().clamp_min(1)
+
+
+class SumOfLosses(nn.Module):
+    """Several losses, added."""
+
+    def __init__(self, *parts: nn.Module) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Scalar loss."""
+        return torch.stack([part(logits, labels) for part in self.parts]).sum()

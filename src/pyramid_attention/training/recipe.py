@@ -1,0 +1,232 @@
+"""The recipe: everything that decides what a training run does, validated once, at the edge.
+
+A recipe is a YAML file of three groups and a seed. The built-in ones lie beside this file in `recipes/`; a file of the
+user's may name one of them under `base` and change only what differs. `--set train.epochs=5` overrides a single field.
+The resolved recipe is written into the run folder, so that a run can be repeated from it alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ..errors import UserError, nearest
+from ..files import whole_file
+
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class DataRecipe(_Group):
+    """What is read and how a training picture is varied."""
+
+    path: str | None = Field(None, description="the data set: a folder, or 'shapes'; filled in from the command line")
+    format: str | None = Field(None, description="the reader's name; found by looking where it is not given")
+    options: dict[str, Any] = Field(default_factory=dict, description="of the synthetic pictures: seed, train, size, …")
+    train_split: str = "train"
+    val_split: str = "val"
+    crop: tuple[Positive, Positive] = Field((512, 512), description="height and width of a training picture, in pixels")
+    scale: tuple[float, float] = Field((0.5, 2.0), description="range of the random enlargement before the crop")
+    flip: bool = Field(True, description="mirror every second picture left to right")
+    jitter: Fraction = Field(0.0, description="strength of random brightness, contrast, saturation and hue")
+    cache: bool | Literal["auto"] = Field("auto", description="keep decoded pictures in memory; auto: up to 4 GiB")
+    workers: Annotated[int, Field(ge=0)] | None = Field(None, description="loader processes; by default what fits")
+    check: bool = Field(True, description="decode every photograph and mask once before training, to find faults early")
+
+    @model_validator(mode="after")
+    def _scale_is_a_range(self) -> DataRecipe:
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError("scale must be two numbers, smallest first, above 0")
+        return self
+
+
+class ModelRecipe(_Group):
+    """Which network; `options` go to its context and decoder (see `build_model`)."""
+
+    system: str = "pan"
+    context: str | None = None
+    decoder: str | None = None
+    backbone: str = "resnet18"
+    pretrained: bool | str = Field(True, description="start from timm's ImageNet weights (downloaded), or a file's")
+    output_stride: Literal[8, 16, 32] = 16
+    in_channels: Positive = 3
+    options: dict[str, Any] = Field(default_factory=dict, description="channels, kernels, gate, …")
+
+    @model_validator(mode="after")
+    def _photographs_have_three_channels(self) -> ModelRecipe:
+        if self.in_channels != 3:
+            raise ValueError(
+                "training reads RGB photographs, so in_channels must be 3 (other values work in build_model only)"
+            )
+        return self
+
+
+class TrainRecipe(_Group):
+    """How the weights are found."""
+
+    epochs: Positive = 100
+    batch_size: Positive = 16
+    accumulate: Positive = Field(1, description="batches whose gradients are summed before a step")
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: Annotated[float, Field(gt=0)] = 4e-3
+    backbone_factor: Annotated[float, Field(gt=0)] = Field(1.0, description="the backbone's rate, as a multiple of it")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    clip: Annotated[float, Field(gt=0)] | None = Field(None, description="largest norm of the gradient")
+    schedule: Literal["poly", "cosine"] = "poly"
+    power: Annotated[float, Field(gt=0)] = Field(0.9, description="exponent of the poly schedule")
+    warmup: Fraction = Field(0.0, description="share of all steps during which the rate rises from 0")
+    loss: Literal["cross_entropy", "ohem", "dice", "cross_entropy+dice", "ohem+dice"] = "cross_entropy"
+    class_weights: tuple[Annotated[float, Field(ge=0)], ...] | None = Field(None, description="one for each class")
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    ohem_threshold: Fraction = Field(0.7, description="pixels whose true class is less likely than this are hard")
+    ohem_keep: Fraction = Field(0.1, description="share of the pixels that is kept at least")
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="decay of the averaged weights")
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    compile: bool = False
+    channels_last: bool = False
+    validate_every: Positive = Field(1, description="epochs between validations; the last epoch always validates")
+
+
+class Recipe(_Group):
+    """A whole recipe."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    data: DataRecipe = DataRecipe()
+    model: ModelRecipe = ModelRecipe()
+    train: TrainRecipe = TrainRecipe()
+
+    def with_data(self, path: str, format: str) -> Recipe:
+        """The same recipe, resolved for the data set at `path`."""
+        return self.model_copy(update={"data": self.data.model_copy(update={"path": path, "format": format})})
+
+    def to_yaml(self) -> str:
+        """As YAML, every field written out."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+    def save(self, path: Path) -> None:
+        """Write as YAML, whole or not at all."""
+        with whole_file(path) as temporary:
+            temporary.write_text(self.to_yaml())
+
+    def differences(self, other: Recipe) -> list[str]:
+        """The dotted names of the fields in which two recipes differ."""
+        mine, theirs = _flatten(self.model_dump(mode="json")), _flatten(other.model_dump(mode="json"))
+        return sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def list_recipes() -> list[str]:
+    """Names of the built-in recipes."""
+    folder = resources.files(__package__) / "recipes"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def _read_tree(name: str | Path, using: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The fields of a built-in recipe or of a file, laid over those of its `base`."""
+    if str(name) in using:
+        raise UserError(f"recipe {name} is its own base ({' → '.join((*using, str(name)))}); name another under 'base'")
+    if str(name) in list_recipes():
+        text = (resources.files(__package__) / "recipes" / f"{name}.yaml").read_text()
+    elif Path(name).suffix in (".yaml", ".yml"):
+        try:
+            text = Path(name).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise UserError(f"cannot read the recipe {name}: {reason}") from None
+    else:
+        raise UserError(f"no recipe is called '{name}'.{nearest(str(name), list_recipes())} A file ends in .yaml")
+    try:
+        tree = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" (line {where.line + 1})" if where else ""
+        raise UserError(f"the recipe {name} is not valid YAML{line}: {getattr(error, 'problem', error)}") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"the recipe {name} must be a list of 'field: value' lines, not {type(tree).__name__}")
+    base = tree.pop("base", None)
+    if base is None:
+        return tree
+    return _merge(_read_tree(base, (*using, str(name))), tree)
+
+
+def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"--set takes field=value (as in train.epochs=5), not '{text}'")
+    try:
+        tree: Any = yaml.safe_load(value)
+    except yaml.YAMLError:
+        tree = value
+    for part in reversed(key.strip().split(".")):
+        tree = {part: tree}
+    return dict(tree)
+
+
+def _explain(error: ValidationError) -> str:
+    """The first fault of a recipe in one line: which field, what is wrong, which field was perhaps meant."""
+    first = error.errors()[0]
+    names = [part for part in first["loc"] if isinstance(part, str)]
+    if first["type"] == "extra_forbidden":
+        group: Any = Recipe
+        for name in names[:-1]:
+            group = group.model_fields[name].annotation
+        prefix = ".".join(names[:-1])
+        hint = nearest(names[-1], [f"{prefix}.{f}".lstrip(".") for f in group.model_fields])
+        if "Did you mean" not in hint:  # perhaps it is right but in another group
+            every = _flatten(Recipe().model_dump())
+            hint = nearest(names[-1], [f for f in every if f.split(".")[-1] == names[-1]]) or hint
+        return f"the recipe has no field '{'.'.join(names)}'.{hint}"
+    known = set(_flatten(Recipe().model_dump())) | set(Recipe.model_fields)
+    while len(names) > 1 and ".".join(names) not in known:  # drop pydantic's names of the branches of a union
+        names.pop()
+    message = first["msg"].removeprefix("Value error, ")
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    got = "" if isinstance(first["input"], Mapping) or names == [] else f", not {first['input']!r}"
+    return f"recipe field '{'.'.join(names)}': {message[:1].lower()}{message[1:]}{got}{more}"
+
+
+def load_recipe(recipe: str | Path | Recipe, overrides: Iterable[str] = ()) -> Recipe:
+    """Read and validate a recipe.
+
+    Args:
+        recipe: the name of a built-in one (`list_recipes`), a .yaml file, or a recipe.
+        overrides: `group.field=value` each, the value as YAML; later ones win.
+
+    Raises:
+        UserError: an unknown recipe, a file that cannot be read, an unknown field (with the nearest names), or a value
+            of the wrong type or range.
+    """
+    tree = recipe.model_dump(mode="json") if isinstance(recipe, Recipe) else _read_tree(recipe)
+    for override in overrides:
+        tree = _merge(tree, _parse_override(override))
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(_explain(error)) from None

@@ -1,0 +1,180 @@
+"""The run folder: what a training run leaves on the disk while it goes on, each file whole or not at all.
+
+After every epoch the row of numbers, the best model and the checkpoint are written, in this order. The rows live in the
+checkpoint too and `metrics.csv` is written from them, so a run that is killed anywhere and resumed holds every epoch
+exactly once.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from .. import __version__
+from ..data import Sample
+from ..errors import UserError
+from ..evaluation.pictures import write_samples
+from ..files import make_folder, whole_file
+from ..inference import Segmenter
+from ..report.curves import plot_curves
+from .recipe import Recipe
+from .task import SegmentationTask
+
+COLUMNS = (
+    "epoch",
+    "step",
+    "train_loss",
+    "learning_rate",
+    "val_miou",
+    "val_pixel_accuracy",
+    "images_per_second",
+    "seconds",
+)
+SHEET_ROWS = 6
+Numbers = dict[str, float | int | None]
+
+
+def last_checkpoint(folder: Path) -> Path:
+    """Where a run keeps its newest checkpoint."""
+    return folder / "checkpoints" / "last.ckpt"
+
+
+def finished_epochs(checkpoint: Path) -> int:
+    """How many epochs a checkpoint holds.
+
+    Raises:
+        UserError: the file is no checkpoint of ours.
+    """
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        return len(state["callbacks"][RunFolder.__name__]["rows"])
+    except Exception as error:  # torch.load raises many types on a damaged file
+        raise UserError(
+            f"{checkpoint} is damaged or of another program ({error}); remove it to begin the run anew"
+        ) from error
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write as JSON, whole or not at all."""
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=2) + "\n")
+
+
+class RunFolder(pl.Callback):
+    """Writes `metrics.csv`, the best model, the checkpoint and the curves after each epoch.
+
+    Args:
+        folder: the run folder.
+        recipe: the resolved recipe, for the model's metadata.
+    """
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        self.folder, self.recipe = folder, recipe
+        self.rows: list[Numbers] = []
+        self.best: dict[str, Any] | None = None
+        self.last: dict[str, Any] | None = None
+        self._curves_due = 0.0
+
+    @property
+    def state_key(self) -> str:
+        """The name of this callback's state in a checkpoint."""
+        return type(self).__name__
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs to know of the epochs before."""
+        return {"rows": self.rows, "best": self.best, "last": self.last}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the epochs of the checkpoint; what the folder says of later ones is void."""
+        self.rows, self.best, self.last = state_dict["rows"], state_dict["best"], state_dict["last"]
+        self._write_rows()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Make the epoch's random numbers a function of (seed, epoch), so that a resumed run draws the same ones."""
+        torch.manual_seed((self.recipe.seed * 1_000_003 + len(self.rows) + 1) % 2**63)
+        if len(self.rows) + 1 == trainer.max_epochs:
+            trainer.check_val_every_n_epoch = 1  # the last epoch is always validated
+        self._epoch_began = time.monotonic()
+        self._batches = 0
+        assert isinstance(pl_module, SegmentationTask)
+        pl_module.loss_sum.zero_()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """Count; the time of the last batch of an epoch is when training it ended and validation began."""
+        self._batches += 1
+        self._training_ended = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the row, the model if it is the best, and the checkpoint."""
+        task = pl_module
+        assert isinstance(task, SegmentationTask)
+        epoch = len(self.rows) + 1
+        loss = float(task.loss_sum) / max(1, self._batches)
+        if not math.isfinite(loss):
+            raise UserError(
+                f"the loss is {loss} in epoch {epoch}; lower train.learning_rate (now"
+                f" {self.recipe.train.learning_rate:g}) or set train.clip=1, and resume"
+            )
+        metrics = task.take_validation()
+        seconds = self._training_ended - self._epoch_began
+        self.rows.append(
+            {
+                "epoch": epoch,
+                "step": trainer.global_step,
+                "train_loss": loss,
+                "learning_rate": trainer.optimizers[0].param_groups[-1]["lr"],
+                "val_miou": metrics["miou"] if metrics else None,
+                "val_pixel_accuracy": metrics["pixel_accuracy"] if metrics else None,
+                "images_per_second": round(self._batches * self.recipe.train.batch_size / max(seconds, 1e-9), 2),
+                "seconds": round(time.monotonic() - self._epoch_began, 2),
+            }
+        )
+        if metrics:
+            self.last = {"epoch": epoch, **metrics}
+            if self.best is None or metrics["miou"] > self.best["miou"]:
+                self.best = self.last
+                task.best_network.save_pretrained(self.folder / "model", self._metadata())
+        self._write_rows()
+        if trainer.logger is not None:
+            scalars = {key: value for key, value in self.rows[-1].items() if value is not None and key != "step"}
+            trainer.logger.log_metrics(scalars, step=epoch)
+        make_folder(self.folder / "checkpoints")
+        with whole_file(last_checkpoint(self.folder)) as temporary:
+            trainer.save_checkpoint(temporary)
+        if time.monotonic() > self._curves_due:  # drawing takes a moment: at most one a minute
+            self.draw_curves()
+            self._curves_due = time.monotonic() + 60
+
+    def _metadata(self) -> dict[str, Any]:
+        return {"recipe": self.recipe.model_dump(mode="json"), "validation": self.best}
+
+    def _write_rows(self) -> None:
+        with (
+            whole_file(self.folder / "metrics.csv") as temporary,
+            open(temporary, "w", newline="") as file,
+        ):
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    def draw_curves(self) -> None:
+        """Draw loss, learning rate and validation mIoU by epoch into `curves.png`."""
+        plot_curves(self.rows, self.folder / "curves.png")
+
+    def finish(self, segmenter: Segmenter, samples: Sequence[Sample]) -> None:
+        """Write what a finished run shows: `metrics.json`, the curves, and `samples.png` by the best model."""
+        best_and_last = {"best": self.best, "last": self.last}
+        summary = {"version": __version__, "seed": self.recipe.seed, "epochs": len(self.rows), **best_and_last}
+        write_json(self.folder / "metrics.json", summary)
+        self.draw_curves()
+        count = min(SHEET_ROWS, len(samples))
+        chosen = [samples[i * len(samples) // count] for i in range(count)]
+        write_samples(segmenter, chosen, self.folder / "samples.png")

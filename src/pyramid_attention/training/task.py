@@ -1,0 +1,120 @@
+"""What one step of training and one photograph of validation do, as a Lightning module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from ..errors import UserError
+from ..evaluation import Evaluation
+from ..inference import Segmenter
+from ..inference.engines.torch import TorchEngine
+from ..models import SegmentationModel
+from .losses import CrossEntropy, Dice, OhemCrossEntropy, SumOfLosses
+from .recipe import Recipe, TrainRecipe
+from .schedule import build_optimizer, build_schedule
+
+NamedPair = tuple[str, NDArray[np.uint8], NDArray[np.uint8]]
+"""A sample's name, its photograph (H×W×3 uint8) and its mask (H×W uint8)."""
+
+
+def build_loss(train: TrainRecipe, class_names: tuple[str, ...]) -> nn.Module:
+    """The recipe's loss.
+
+    Raises:
+        UserError: the number of class weights is not the number of classes.
+    """
+    weights = train.class_weights
+    if weights is not None and len(weights) != len(class_names):
+        raise UserError(
+            f"train.class_weights has {len(weights)} values for {len(class_names)} classes ({', '.join(class_names)})"
+        )
+    parts: dict[str, Callable[[], nn.Module]] = {
+        "cross_entropy": lambda: CrossEntropy(weights, train.label_smoothing),
+        "ohem": lambda: OhemCrossEntropy(train.ohem_threshold, train.ohem_keep, weights, train.label_smoothing),
+        "dice": Dice,
+    }
+    losses = [parts[name]() for name in train.loss.split("+")]
+    return losses[0] if len(losses) == 1 else SumOfLosses(*losses)
+
+
+class SegmentationTask(pl.LightningModule):
+    """Trains a network by a recipe and validates it through the `Segmenter` that prediction uses.
+
+    Validation is always fp32 on whole photographs, one at a time, with the averaged weights where there are any: the
+    number is the one `pan eval` gives for the saved model.
+
+    Args:
+        network: the network to train; its `classes` are set.
+        recipe: the whole recipe.
+        steps: optimiser steps of the whole run, for the learning-rate schedule.
+    """
+
+    def __init__(self, network: SegmentationModel, recipe: Recipe, steps: int) -> None:
+        super().__init__()
+        assert network.classes is not None
+        self.network = network
+        self.train_recipe = recipe.train
+        self.steps = steps
+        self.loss = build_loss(recipe.train, network.classes.names)
+        decay = recipe.train.ema
+        self.averaged = None if decay is None else ModelEmaV3(network, decay=decay, use_warmup=True)
+        self.validation: Evaluation | None = None
+        self.register_buffer("mean", torch.tensor(network.mean).view(1, -1, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(network.std).view(1, -1, 1, 1) * 255, persistent=False)
+        self.register_buffer("loss_sum", torch.zeros((), dtype=torch.float64), persistent=False)
+        # A bound method, not a module: compiled code must not change the names in the state dict.
+        self._forward = torch.compile(network.forward) if recipe.train.compile else network.__call__
+
+    @property
+    def best_network(self) -> SegmentationModel:
+        """The network that is validated and saved: the averaged one where the recipe averages."""
+        if self.averaged is None:
+            return self.network
+        assert isinstance(self.averaged.module, SegmentationModel)
+        return self.averaged.module
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Pixels N×3×H×W uint8 to the floats the backbone was made for."""
+        images = (images.float() - self.mean) / self.std
+        return images.contiguous(memory_format=torch.channels_last) if self.train_recipe.channels_last else images
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        """Loss of one batch: `image` N×3×h×w uint8, `mask` N×h×w int64."""
+        loss: Tensor = self.loss(self._forward(self.normalise(batch["image"])), batch["mask"])
+        self.loss_sum += loss.detach()
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, index: int) -> None:
+        """Let the averaged weights follow, once for each optimiser step."""
+        if self.averaged is not None and not self.trainer.fit_loop._should_accumulate():
+            self.averaged.update(self.network, step=self.global_step)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin an empty evaluation, with the Segmenter that the user will get."""
+        self.segmenter = Segmenter(TorchEngine(self.best_network, self.device))
+        self.validation = Evaluation(self.segmenter.classes)
+
+    def validation_step(self, sample: NamedPair, index: int) -> None:
+        """Segment one photograph and count its pixels against its mask."""
+        assert self.validation is not None
+        name, image, mask = sample
+        self.validation.add(name, mask, self.segmenter(image).labels)
+
+    def take_validation(self) -> dict[str, Any] | None:
+        """The numbers of the validation since the last call (`Evaluation.metrics`), None where there was none."""
+        validation, self.validation = self.validation, None
+        return None if validation is None else validation.metrics()
+
+    def configure_optimizers(self) -> Any:
+        """The recipe's optimiser and schedule, by step."""
+        optimizer = build_optimizer(self.network, self.network.backbone, self.train_recipe)
+        schedule = build_schedule(optimizer, self.steps, self.train_recipe)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,92 @@
+"""The command line as a user meets it: help at once, no PyTorch for help, one line for a mistake."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pyramid_attention.cli import main
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_help_imports_no_torch_and_names_every_verb() -> None:
+    code = (
+        "import sys; from pyramid_attention.cli import main; code = main(['--help']);"
+        "assert not {'torch', 'lightning', 'matplotlib', 'pydantic', 'onnxruntime'} & set(sys.modules); sys.exit(code)"
+    )
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr
+    for verb in ("train", "eval", "predict", "demo"):
+        assert f"  {verb} " in done.stdout
+
+
+@pytest.mark.parametrize("verb", ["train", "eval", "predict", "demo"])
+def test_the_help_of_a_verb_imports_no_torch(verb: str) -> None:
+    code = (
+        f"import sys; from pyramid_attention.cli import main; code = main(['{verb}', '--help']);"
+        "assert 'torch' not in sys.modules; sys.exit(code)"
+    )
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr
+    assert "--device" in done.stdout
+
+
+def test_importing_the_package_imports_no_torch() -> None:
+    code = (
+        "import sys, pyramid_attention as p; assert 'torch' not in sys.modules; dir(p);"
+        "p.Segmenter, p.evaluate, p.ClassTable; assert 'torch' not in sys.modules; p.PAN; assert 'torch' in sys.modules"
+    )
+    assert python("-c", code).returncode == 0
+
+
+def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
+    import pyramid_attention
+
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = pyramid_attention.nonsense
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "No such command 'trian'"),
+        (["train"], "Missing argument 'DATA'"),
+        (["train", "shapes", "--epochs", "3"], "No such option"),
+        (["train", "nowhere"], "nowhere does not exist"),
+        (["train", "shapes", "--set", "train.epoch=3"], "Did you mean 'train.epochs'"),
+        (["train", "shapes", "--recipe", "shape"], "Did you mean 'shapes'"),
+        (["train", "shapes", "--device", "gpu"], "no device 'gpu'"),
+        (["train", "shapes", "--resume"], "--resume needs --out"),
+        (["train", "shapes", "--format", "coco"], "shapes are drawn"),
+        (["eval", "shapes", "--model", "nowhere"], "no model nowhere"),
+        (["predict", "nothing.jpg", "--model", "nowhere"], "no model nowhere"),
+        (["demo", "--seed", "x"], "Invalid value for '--seed'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("pan: ")
+    assert error.count("\n") == 1
+    assert message in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = python("-m", "pyramid_attention.cli", "train", str(tmp_path / "none"), "--debug")
+    assert "Traceback" in done.stderr
+    assert python("-m", "pyramid_attention.cli", "train", str(tmp_path / "none")).stderr.count("\n") == 1
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    import pyramid_attention
+
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"pan {pyramid_attention.__version__}\n"
