@@ -1,5 +1,6 @@
 """Learning-rate schedules against their formulas; optimiser groups."""
 
+import itertools
 import math
 
 import pytest
@@ -27,7 +28,7 @@ def test_warm_up_rises_linearly_and_joins_without_a_jump(schedule: str) -> None:
     factors = [rate_factor(s, 100, train) for s in range(101)]
     assert factors[:10] == pytest.approx([(s + 1) / 11 for s in range(10)])
     assert factors[10] == 1
-    assert all(a >= b for a, b in zip(factors[10:], factors[11:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(factors[10:]))
 
 
 def network() -> nn.ModuleDict:

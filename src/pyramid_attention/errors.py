@@ -40,6 +40,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     known = [str(k) for k in known]
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    if len(close) > 1 and difflib.SequenceMatcher(None, name, close[0]).ratio() > 0.9:
+        close = close[:1]  # a slip of one letter: the others only distract
     if close:
         return " Did you mean " + " or ".join(f"'{c}'" for c in close) + "?"
     return f" Known: {', '.join(sorted(known))}." if known else ""

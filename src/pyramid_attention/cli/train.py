@@ -31,6 +31,8 @@ def train(
     require("pan train", "torch", "lightning")
     from ..training import train as train_model
 
-    result = train_model(data, recipe=recipe, overrides=set_ or (), out=out, resume=resume, format=format, device=device)
+    result = train_model(
+        data, recipe=recipe, overrides=set_ or (), out=out, resume=resume, format=format, device=device
+    )
     print(f"best: mIoU {result.best_miou:.2%} on '{result.val_split}' after epoch {result.best_epoch}")
     print(f"the model is in {result.model}, curves and samples in {result.folder}")

@@ -39,9 +39,7 @@ class DemoResult:
     pictures: dict[str, Path]
 
 
-def run_demo(
-    out: str | Path, seed: int = 0, overrides: Iterable[str] = (), device: str = "auto"
-) -> DemoResult:
+def run_demo(out: str | Path, seed: int = 0, overrides: Iterable[str] = (), device: str = "auto") -> DemoResult:
     """Train by the `shapes` recipe, evaluate on its test split, segment some of its pictures as files.
 
     Args:

@@ -34,8 +34,8 @@ class Photographs(TorchDataset[NamedPair]):
         return sample.name, sample.read_image(), sample.read_mask()
 
 
-def _as_it_is(sample: NamedPair) -> NamedPair:
-    return sample
+def _as_it_is(sample: Any) -> Any:
+    return sample  # PyTorch would make tensors of the arrays
 
 
 def loader_processes(wanted: int | None, device: torch.device) -> int:

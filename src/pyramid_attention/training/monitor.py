@@ -51,7 +51,7 @@ class Monitor(pl.Callback):
         )
         self.bar.start()
 
-    def _fields(self, trainer: pl.Trainer) -> dict[str, str]:
+    def _fields(self, trainer: pl.Trainer) -> dict[str, Any]:
         rows = self.run.rows
         mious = [row["val_miou"] for row in rows if row["val_miou"] is not None]
         return {

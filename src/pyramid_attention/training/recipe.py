@@ -193,18 +193,11 @@ def _explain(error: ValidationError) -> str:
     """The first fault of a recipe in one line: which field, what is wrong, which field was perhaps meant."""
     first = error.errors()[0]
     names = [part for part in first["loc"] if isinstance(part, str)]
+    fields = [*_flatten(Recipe().model_dump()), "data", "model", "train", "data.options", "model.options"]
     if first["type"] == "extra_forbidden":
-        group: Any = Recipe
-        for name in names[:-1]:
-            group = group.model_fields[name].annotation
-        prefix = ".".join(names[:-1])
-        hint = nearest(names[-1], [f"{prefix}.{f}".lstrip(".") for f in group.model_fields])
-        if "Did you mean" not in hint:  # perhaps it is right but in another group
-            every = _flatten(Recipe().model_dump())
-            hint = nearest(names[-1], [f for f in every if f.split(".")[-1] == names[-1]]) or hint
-        return f"the recipe has no field '{'.'.join(names)}'.{hint}"
-    known = set(_flatten(Recipe().model_dump())) | set(Recipe.model_fields)
-    while len(names) > 1 and ".".join(names) not in known:  # drop pydantic's names of the branches of a union
+        elsewhere = [field for field in fields if field.split(".")[-1] == names[-1]]  # right, but in another group
+        return f"the recipe has no field '{'.'.join(names)}'.{nearest('.'.join(names), elsewhere or fields)}"
+    while len(names) > 1 and ".".join(names) not in fields:  # drop pydantic's names of the branches of a union
         names.pop()
     message = first["msg"].removeprefix("Value error, ")
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""

@@ -9,7 +9,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from timm.utils import ModelEmaV3
+from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from ..errors import UserError
@@ -56,6 +56,10 @@ class SegmentationTask(pl.LightningModule):
         recipe: the whole recipe.
         steps: optimiser steps of the whole run, for the learning-rate schedule.
     """
+
+    mean: Tensor
+    std: Tensor
+    loss_sum: Tensor
 
     def __init__(self, network: SegmentationModel, recipe: Recipe, steps: int) -> None:
         super().__init__()

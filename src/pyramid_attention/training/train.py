@@ -207,7 +207,7 @@ def train(
     steps = settled.train.epochs * math.ceil(len(loaders[0]) / settled.train.accumulate)
     task = SegmentationTask(network, settled, steps)
     if settled.train.channels_last:
-        task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        task.to(memory_format=torch.channels_last)
     run = RunFolder(folder, settled)
     trainer = _trainer(folder, settled.train, where, [run, Monitor(run, settled.train.batch_size)])
     _fit(trainer, task, loaders, checkpoint)
