@@ -112,17 +112,31 @@ class RunFolder(pl.Callback):
         self._batches += 1
         self._training_ended = time.monotonic()
 
+    def _mean_loss(self, task: SegmentationTask) -> float:
+        """Of the epoch so far.
+
+        Raises:
+            UserError: it is not finite: training diverged.
+        """
+        loss = float(task.loss_sum) / max(1, self._batches)
+        if not math.isfinite(loss):
+            raise UserError(
+                f"the loss is {loss} in epoch {len(self.rows) + 1}; lower train.learning_rate (now"
+                f" {self.recipe.train.learning_rate:g}) or set train.clip=1, in a new run"
+            )
+        return loss
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop a run that diverged before a broken network is measured."""
+        assert isinstance(pl_module, SegmentationTask)
+        self._mean_loss(pl_module)
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the row, the model if it is the best, and the checkpoint."""
         task = pl_module
         assert isinstance(task, SegmentationTask)
         epoch = len(self.rows) + 1
-        loss = float(task.loss_sum) / max(1, self._batches)
-        if not math.isfinite(loss):
-            raise UserError(
-                f"the loss is {loss} in epoch {epoch}; lower train.learning_rate (now"
-                f" {self.recipe.train.learning_rate:g}) or set train.clip=1, and resume"
-            )
+        loss = self._mean_loss(task)
         metrics = task.take_validation()
         seconds = self._training_ended - self._epoch_began
         self.rows.append(

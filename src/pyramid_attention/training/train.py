@@ -199,8 +199,6 @@ def train(
             for split in samples:
                 check_samples(split, advance)
     network = _build_network(settled, dataset)
-    if stored is None:
-        settled.save(folder / "recipe.yaml")  # from here on there is a run to resume
     checkpoint = last_checkpoint(folder) if last_checkpoint(folder).exists() else None
     epochs_done = finished_epochs(checkpoint) if checkpoint else 0
     loaders = build_loaders(settled, samples[0], samples[1], where, epochs_done)
@@ -210,6 +208,8 @@ def train(
         task.to(memory_format=torch.channels_last)
     run = RunFolder(folder, settled)
     trainer = _trainer(folder, settled.train, where, [run, Monitor(run, settled.train.batch_size)])
+    if stored is None:
+        settled.save(folder / "recipe.yaml")  # from here on there is a run to resume
     _fit(trainer, task, loaders, checkpoint)
     run.finish(Segmenter.load(folder / "model", device), samples[1])
     assert run.best is not None
