@@ -130,9 +130,23 @@ def global_average(x: Tensor) -> Tensor:
 
 def resize(x: Tensor, size: torch.Size | tuple[int, int], align_corners: bool = False) -> Tensor:
     """Bilinear resampling of N×C×h×w to N×C×H×W, `size` = (H, W)."""
-    if x.shape[-2:] == size:
+    # In a traced graph sizes are symbols: comparing them would bind the graph to the sizes of its example, and so does
+    # PyTorch's aligned resampling, which asks whether a side is one pixel long.
+    if not torch.compiler.is_compiling() and x.shape[-2:] == size:
         return x
+    if torch.compiler.is_exporting() and align_corners:
+        return _linear(_linear(x, 2, size[0]), 3, size[1])
     return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
+
+
+def _linear(x: Tensor, dim: int, size: int) -> Tensor:
+    """Linear resampling of one dimension, its first and last pixels staying the first and last."""
+    last = x.shape[dim] - 1
+    place = torch.arange(size, device=x.device).mul(last / torch.sym_max(size - 1, 1))
+    below = place.floor().long()
+    above = (below + 1).clamp(max=last)
+    share = (place - below).to(x.dtype).reshape(-1, *[1] * (x.ndim - 1 - dim))
+    return torch.lerp(x.index_select(dim, below), x.index_select(dim, above), share)
 
 
 def initialise(module: nn.Module) -> None:

@@ -9,9 +9,13 @@ backbone and brings in the surroundings; the *decoder* brings back the detail fr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from typing import Any
 
+import torch
+import torch.fx.experimental._config
 from torch import Tensor, nn
 
 from ..classes import ClassTable
@@ -32,6 +36,20 @@ class Head(nn.Conv2d):
         nn.init.normal_(self.weight, std=0.01)
         assert self.bias is not None
         nn.init.zeros_(self.bias)
+
+
+@contextmanager
+def _exportable() -> Iterator[None]:
+    """Let `torch.export` trace maps that have one pixel for some sizes of the picture and more for others.
+
+    It would bind the graph to the kind of its example, although one pixel is nothing special to any operation here.
+    """
+    if torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling():
+        config: Any = torch.fx.experimental._config
+        with config.patch(backed_size_oblivious=True):
+            yield
+    else:
+        yield
 
 
 class SegmentationModel(nn.Module):
@@ -63,6 +81,10 @@ class SegmentationModel(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised pictures N×in_channels×H×W (float) → scores N×num_classes×H×W before the softmax; any H, W ≥ 1."""
+        with _exportable():
+            return self._scores(images)
+
+    def _scores(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
         features = self.backbone(images)
         context = self.context(features[-1])

@@ -21,19 +21,25 @@ class Down(nn.Sequential):
     """One step down: the size n of the map becomes ⌈n / 2⌉, then (or at once, where strided) a k×k convolution."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, how: Literal["avg", "max", "conv"]) -> None:
+        pool = {"avg": nn.AvgPool2d(2), "max": nn.MaxPool2d(2), "conv": nn.Identity()}[how]
         stride = 2 if how == "conv" else 1
-        pooling = {"avg": HalveByMean(), "max": nn.MaxPool2d(2, ceil_mode=True), "conv": nn.Identity()}
         super().__init__(
-            pooling[how], ConvNormAct(in_channels, out_channels, kernel, stride, act=nn.ReLU(inplace=True))
+            nn.Identity() if how == "conv" else RepeatBorder(),
+            pool,
+            ConvNormAct(in_channels, out_channels, kernel, stride, act=nn.ReLU(inplace=True)),
         )
 
 
-class HalveByMean(nn.Module):
-    """The mean of each 2×2 window, of what there is of it at an odd border: n becomes ⌈n / 2⌉."""
+class RepeatBorder(nn.Module):
+    """Repeat the last row and column of a map.
+
+    Pooling by 2 then gives what its `ceil_mode` would: the mean or maximum of what there is of the window at an odd
+    border (of an even one the repetition is not used). That mode itself cannot be exported for every size.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        """N×C×H×W → N×C×⌈H/2⌉×⌈W/2⌉."""
-        return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
+        """N×C×H×W → N×C×(H+1)×(W+1)."""
+        return F.pad(x, (0, 1, 0, 1), mode="replicate")
 
 
 class Up(nn.Module):
@@ -61,7 +67,7 @@ class TransposedUp(nn.Sequential):
         """N×C×h×w → N×C×H×W, `size` = (H, W) with ⌈H/2⌉ = h and ⌈W/2⌉ = w."""
         for layer in self:
             x = layer(x)
-        return x[..., : size[0], : size[1]]
+        return x.narrow(2, 0, size[0]).narrow(3, 0, size[1])
 
 
 class SqueezeExcite(nn.Module):
