@@ -73,17 +73,11 @@ class EpochSampler(data.Sampler[tuple[int, int]]):
     Args:
         length: number of samples.
         seed: of the order.
-        shuffle: False keeps the order of the samples.
-        rank: which of `replicas` processes this is; each gets as many samples, some twice where they do not divide.
-        replicas: number of processes that share an epoch.
     """
 
-    def __init__(self, length: int, seed: int, shuffle: bool = True, rank: int = 0, replicas: int = 1) -> None:
+    def __init__(self, length: int, seed: int) -> None:
         self._length = length
         self._seed = seed
-        self._shuffle = shuffle
-        self._rank = rank
-        self._replicas = replicas
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -91,12 +85,9 @@ class EpochSampler(data.Sampler[tuple[int, int]]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return -(-self._length // self._replicas)
+        return self._length
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         epoch = self._epoch
-        order = np.arange(self._length)
-        if self._shuffle:
-            order = np.random.default_rng((self._seed, epoch)).permutation(self._length)
-        mine = np.resize(order, len(self) * self._replicas)[self._rank :: self._replicas]
-        return iter([(epoch, index) for index in mine.tolist()])
+        order = np.random.default_rng((self._seed, epoch)).permutation(self._length)
+        return iter([(epoch, index) for index in order.tolist()])

@@ -1,11 +1,11 @@
 """The data set "shapes": synthetic pictures drawn on the fly, each from (seed, split, index) alone.
 
-Six kinds of object lie on a background of noise, marble or gradients, among clutter that belongs to the background. They
-cover each other, throw soft shadows and stand in uneven light; the picture is then blurred a little and given sensor
-noise. Colours are drawn without regard to the class, so no pixel's colour says what it is: a kind is known by its
+Six kinds of object lie on a background of noise, marble or gradients, among clutter that belongs to the background.
+They cover each other, throw soft shadows and stand in uneven light; the picture is then blurred a little and given
+sensor noise. Colours are drawn without regard to the class, so no pixel's colour says what it is: a kind is known by its
 outline and by its texture (discs are shaded like balls, squares chequered, triangles striped, stars dotted, rings
 rimmed, crosses hatched, each with random colours, contrast, period and direction). Discs come in every size from 8 to
-200 pixels across, the others from 24 to 120.
+200 pixels across, the others from 32 to 140.
 
 Outlines are signed distances in pixels, after Inigo Quilez, "2D distance functions" (iquilezles.org).
 """
@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,15 +41,15 @@ CLASSES = ClassTable(
 )
 SPLITS = ("train", "val", "test")
 
-Field = NDArray[np.float32]
-"""One number a pixel, H×W."""
+Field = NDArray[Any]
+"""One float32 a pixel, H×W."""
 
 
 # Outlines: the signed distance in pixels (negative inside) at (u, v) from the centre
 
 
 def _disc(u: Field, v: Field, radius: float) -> Field:
-    return np.sqrt(u * u + v * v) - radius
+    return np.hypot(u, v) - radius
 
 
 def _square(u: Field, v: Field, radius: float) -> Field:
@@ -80,8 +81,7 @@ def _cross(u: Field, v: Field, radius: float) -> Field:
 
 
 def _rod(u: Field, v: Field, radius: float) -> Field:
-    beyond = np.maximum(np.abs(u) - 0.92 * radius, 0)
-    return np.sqrt(beyond * beyond + v * v) - 0.08 * radius
+    return np.hypot(np.maximum(np.abs(u) - 0.92 * radius, 0), v) - 0.08 * radius
 
 
 def _puddle(u: Field, v: Field, radius: float) -> Field:
@@ -99,7 +99,8 @@ def _waves(x: Field, y: Field, period: float, angle: float) -> tuple[Field, Fiel
 
 
 def _step(field: Field, sharpness: float) -> Field:
-    return np.clip(0.5 + sharpness * field, 0, 1)
+    """0 where the field is well below 0, 1 where it is well above, a ramp between."""
+    return np.clip(0.5 + sharpness * field, 0, 1).astype(np.float32, copy=False)
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ class _Surface:
 def _ball(s: _Surface) -> Field:
     lit = (math.cos(s.angle) * s.x + math.sin(s.angle) * s.y) / s.radius
     facing = np.sqrt(np.maximum(1 - (s.x * s.x + s.y * s.y) / s.radius**2, 0))
-    return np.clip(0.55 * lit + 0.75 * facing, 0, 1)
+    bright: Field = np.clip(0.55 * lit + 0.75 * facing, 0, 1)
+    return bright
 
 
 def _chequers(s: _Surface) -> Field:
@@ -200,69 +202,137 @@ def _background(rng: np.random.Generator, size: int) -> Field:
     return first + (second - first) * mix
 
 
-def _draw(seed: int, split: int, index: int, size: int):
-    rng = np.random.default_rng((seed, split, index))
-    canvas = _background(rng, size)
-    mask = np.zeros((size, size), dtype=np.uint8)
-    towards = rng.uniform(0, 2 * math.pi)
-    count = max(2, round(rng.integers(5, 10) * (size / 256) ** 2))
+@dataclass(frozen=True)
+class _Thing:
+    """One object, or a piece of clutter, on its way into a picture: which kind (0 is clutter), and its outer radius."""
+
+    kind: int
+    radius: float
+
+
+def _things(rng: np.random.Generator, size: int) -> list[_Thing]:
+    """What lies in a picture, roughly the largest first, so that small things are not lost under large ones."""
     things = []
-    for _ in range(count):
+    for _ in range(max(2, round(int(rng.integers(5, 10)) * (size / 256) ** 2))):
         kind = int(rng.integers(1, len(KINDS) + 1))
-        across = 8 * 25 ** rng.random() if kind == 1 else rng.uniform(24, 120)
-        things.append((min(across, 0.8 * size), kind))
-    for _ in range(int(rng.integers(2, 6))):
-        things.append((rng.uniform(30, 160), 0))
-    things.sort(key=lambda thing: -thing[0] * rng.uniform(0.6, 1.6))
-    for across, kind in things:
-        _put(rng, canvas, mask, across / 2, kind, towards)
-    along = np.linspace(-1, 1, size, dtype=np.float32)
-    a, b, c = (float(v) for v in rng.uniform(-0.25, 0.25, 3))
-    canvas *= 1 + a * along + (b * along)[:, None] + c * (along * along + (along * along)[:, None] - 0.7)
+        across = 8 * 25 ** rng.random() if KINDS[kind - 1][0] is _disc else rng.uniform(32, 140)
+        things.append(_Thing(kind, min(across, 0.8 * size) / 2))
+    things += [_Thing(0, rng.uniform(15, 80)) for _ in range(int(rng.integers(1, 4)))]
+    return sorted(things, key=lambda thing: -thing.radius * rng.uniform(0.6, 1.6))
+
+
+def _lay(rng: np.random.Generator, canvas: Field, mask: NDArray[np.uint8], thing: _Thing, light: float) -> None:
+    """Draw a thing at a random place and angle, with its shadow, into a canvas (3×H×W) and its mask (H×W)."""
+    size, radius = mask.shape[0], thing.radius
+    outline, texture = KINDS[thing.kind - 1] if thing.kind else ((_rod, _puddle)[int(rng.integers(2))], _plain)
+    throw = min(3 + 0.12 * radius, 12.0)
+    centre_x, centre_y = (float(v) for v in rng.uniform(0, size, 2))
+    reach = int(1.25 * radius + throw) + 5
+    top, bottom = max(0, int(centre_y) - reach), min(size, int(centre_y) + reach)
+    left, right = max(0, int(centre_x) - reach), min(size, int(centre_x) + reach)
+    y, x = np.mgrid[top:bottom, left:right].astype(np.float32)
+    y, x = y - centre_y, x - centre_x
+    angle = float(rng.uniform(0, 2 * math.pi))
+
+    def distance_at(x: Field, y: Field) -> Field:
+        return outline(math.cos(angle) * x + math.sin(angle) * y, math.cos(angle) * y - math.sin(angle) * x, radius)
+
+    area = canvas[:, top:bottom, left:right]
+    shade = distance_at(x - throw * math.cos(light), y - throw * math.sin(light))
+    area *= 1 - float(rng.uniform(0.25, 0.6)) * _step(-shade, 0.5 / throw)
+
+    first, second = _two_colours(rng)
+    if outline is _disc:
+        first = 0.4 * first  # a ball is dark on the side away from the light
+    distance = distance_at(x, y)
+    period = min(float(rng.uniform(7, 15)), max(4.0, 0.6 * radius))
+    surface = _Surface(x, y, distance, radius, period, float(rng.uniform(0, 2 * math.pi)))
+    area += _step(-distance, 1.0) * (first + (second - first) * texture(surface) - area)
+    mask[top:bottom, left:right][distance < 0] = thing.kind
+
+
+def _two_colours(rng: np.random.Generator) -> tuple[Field, Field]:
+    """Mostly two shades of one colour, else any two."""
+    first = _colour(rng)
+    if rng.random() < 0.7:
+        darker, lighter = float(rng.uniform(0.3, 0.6)), float(rng.uniform(1.5, 2.2))
+        return first, np.clip(first * (darker if rng.random() < 0.5 else lighter), 0, 1)
+    return first, _colour(rng)
+
+
+def _sensed(rng: np.random.Generator, canvas: Field) -> NDArray[np.uint8]:
+    """What a camera makes of a canvas (3×H×W of 0 … 1): often a little blur, always noise. H×W×3 uint8."""
     picture = Image.fromarray((np.clip(canvas, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
     if rng.random() < 0.6:
         picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 1.3))))
-    return _sensor(rng, np.asarray(picture)), mask
+    pixels = np.asarray(picture)
+    grains = np.frombuffer(rng.bytes(2 * pixels.size), dtype=np.uint8).reshape(2, *pixels.shape)
+    noise = (grains[0].astype(np.float32) + grains[1] - 255) / 104  # two dice: a triangle of standard deviation 1
+    strength = 255 * float(rng.uniform(0.01, 0.035))
+    noisy: NDArray[np.uint8] = np.clip(pixels + strength * noise + 0.5, 0, 255).astype(np.uint8)
+    return noisy
 
 
-def _sensor(rng, picture):
-    strength = float(rng.uniform(0.01, 0.055))
-    grains = np.frombuffer(rng.bytes(2 * picture.size), dtype=np.uint8).reshape(2, *picture.shape)
-    noise = grains[0].astype(np.float32) + grains[1] - 255  # a triangle of standard deviation 104
-    return np.clip(picture + noise * (strength * 255 / 104) + 0.5, 0, 255).astype(np.uint8)
+@lru_cache(maxsize=4)
+def draw(seed: int, split: int, index: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """One picture and its mask: size×size×3 and size×size, uint8, read-only. The last few are remembered."""
+    rng = np.random.default_rng((seed, split, index))
+    canvas = _background(rng, size)
+    mask = np.zeros((size, size), dtype=np.uint8)
+    light = float(rng.uniform(0, 2 * math.pi))
+    for thing in _things(rng, size):
+        _lay(rng, canvas, mask, thing, light)
+    along = np.linspace(-1, 1, size, dtype=np.float32)
+    across, down, bowl = (float(v) for v in rng.uniform(-0.25, 0.25, 3))
+    squared = along * along
+    canvas *= 1 + across * along + (down * along)[:, None] + bowl * (squared + squared[:, None] - 0.7)
+    picture = _sensed(rng, canvas)
+    picture.setflags(write=False)
+    mask.setflags(write=False)
+    return picture, mask
 
 
-def _put(rng, canvas, mask, radius, kind, towards):
-    size = mask.shape[0]
-    reach = int(1.25 * radius) + 4
-    throw = min(3 + 0.12 * radius, 12.0)
-    dx, dy = round(throw * math.cos(towards)), round(throw * math.sin(towards))
-    cx, cy = (float(v) for v in rng.uniform(0, size, 2))
-    outline, texture = KINDS[kind - 1] if kind else ((_rod, _puddle)[int(rng.integers(2))], _plain)
-    top, bottom = max(0, int(cy) - reach - 12), min(size, int(cy) + reach + 12)
-    left, right = max(0, int(cx) - reach - 12), min(size, int(cx) + reach + 12)
-    x = np.arange(left, right, dtype=np.float32) - cx
-    y = (np.arange(top, bottom, dtype=np.float32) - cy)[:, None]
-    angle = rng.uniform(0, 2 * math.pi)
-    cos, sin = math.cos(angle), math.sin(angle)
-    u, v = cos * x + sin * y, cos * y - sin * x
-    distance = outline(u, v, radius)
-    # shadow
-    sx, sy = x - dx, y - dy
-    shade = outline(cos * sx + sin * sy, cos * sy - sin * sx, radius)
-    dark = float(rng.uniform(0.25, 0.6)) * _step(-shade, 0.5 / throw)
-    area = canvas[:, top:bottom, left:right]
-    area *= 1 - dark
-    period = min(float(rng.uniform(7, 15)), max(4.0, 0.6 * radius))
-    first = _colour(rng)
-    if rng.random() < 0.7:
-        second = np.clip(first * float(rng.choice([rng.uniform(0.35, 0.7), rng.uniform(1.3, 1.9)])), 0, 1)
-    else:
-        second = _colour(rng)
-    if kind == 1:
-        first = first * 0.4
-    s = _Surface(x + 0 * y, y + 0 * x, distance, radius, period, float(rng.uniform(0, 2 * math.pi)))
-    mix = texture(s)
-    alpha = _step(-distance, 1.0)
-    area += alpha * (first + (second - first) * mix - area)
-    mask[top:bottom, left:right][distance < 0] = kind
+# The data set
+
+
+@dataclass(frozen=True)
+class ShapesSample:
+    """A picture that is drawn when it is read."""
+
+    name: str
+    seed: int
+    split: int
+    index: int
+    size: int
+
+    def read_image(self) -> NDArray[np.uint8]:
+        """The picture, size×size×3 uint8."""
+        return draw(self.seed, self.split, self.index, self.size)[0].copy()
+
+    def read_mask(self) -> NDArray[np.uint8]:
+        """Its mask, size×size uint8; no pixel is void."""
+        return draw(self.seed, self.split, self.index, self.size)[1].copy()
+
+
+def open_shapes(seed: int = 0, train: int = 1000, val: int = 100, test: int = 100, size: int = 256) -> Dataset:
+    """The data set of synthetic pictures.
+
+    Args:
+        seed: other seeds give other pictures.
+        train, val, test: how many pictures each split has; no picture is in two.
+        size: their height and width in pixels.
+
+    Raises:
+        UserError: a number that is not whole, negative, or a size outside 32 … 4096.
+    """
+    counts = dict(zip(SPLITS, (train, val, test), strict=True))
+    for name, value in {"seed": seed, **counts, "size": size}.items():
+        if type(value) is not int or value < 0:
+            raise UserError(f"shapes: {name} is a whole number of 0 or more, not {value!r}")
+    if not 32 <= size <= 4096:
+        raise UserError(f"shapes: size is 32 to 4096 pixels, not {size}")
+    splits = {
+        name: [ShapesSample(f"{name}-{index:05}", seed, split, index, size) for index in range(count)]
+        for split, (name, count) in enumerate(counts.items())
+    }
+    return Dataset("shapes", None, CLASSES, splits)

@@ -51,7 +51,7 @@ VOID = 11
 
 
 def detect(root: Path) -> bool:
-    """Whether a folder stands beside one of its name with "annot" added, and no `dataset.yaml` tells of other classes."""
+    """Whether a folder has another beside it with "annot" added, and no `dataset.yaml` tells of other classes."""
     folders = subfolders(root)
     return any(f"{name}annot" in folders for name in folders) and not os.path.exists(root / "dataset.yaml")
 
