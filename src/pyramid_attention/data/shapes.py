@@ -2,7 +2,7 @@
 
 Six kinds of object lie on a background of noise, marble or gradients, among clutter that belongs to the background.
 They cover each other, throw soft shadows and stand in uneven light; the picture is then blurred a little and given
-sensor noise. Colours are drawn without regard to the class, so no pixel's colour says what it is: a kind is known by its
+sensor noise. Colours are drawn without regard to the class, so no colour says what a pixel is: a kind is known by its
 outline and by its texture (discs are shaded like balls, squares chequered, triangles striped, stars dotted, rings
 rimmed, crosses hatched, each with random colours, contrast, period and direction). Discs come in every size from 8 to
 200 pixels across, the others from 32 to 140.

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UserError, nearest
-from .blocks import convert_norms
+from .blocks import Norm, convert_norms
 
 STRIDES = (4, 8, 16, 32)
 REFUSALS = (
@@ -69,6 +69,8 @@ class Backbone(nn.Module):
             body = _with_weights(name, pretrained, options)
         self.multiple = 1 if _refusal(body, (1, 1), in_channels, 32) is None else 32
         self.body: nn.Module = convert_norms(body).train()
+        if not pretrained:
+            _open_branches(self.body)
         self.channels: list[int] = body.feature_info.channels()
         config = body.pretrained_cfg
         self.mean = _per_channel(config["mean"], in_channels)
@@ -161,6 +163,17 @@ def _quiet_hub() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+def _open_branches(body: nn.Module) -> None:
+    """Start the last norm of a residual branch at weight 0.2 where timm starts it at 0 (Goyal et al. 2017).
+
+    The branch still adds little at first, which is the point of 0, but the gradient reaches what is before the norm from
+    the first step on.
+    """
+    for norm in body.modules():
+        if isinstance(norm, Norm) and not norm.weight.any():
+            nn.init.constant_(norm.weight, 0.2)
 
 
 def _reason(error: Exception) -> str:

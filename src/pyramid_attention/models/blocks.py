@@ -128,6 +128,19 @@ def global_average(x: Tensor) -> Tensor:
     return x.mean(dim=(2, 3), keepdim=True)
 
 
+def of_global_average(block: nn.Module, x: Tensor) -> Tensor:
+    """A block applied to the mean over all places: N×C×H×W → N×out×1×1, in single precision under autocast.
+
+    The means of different pictures can differ by less than half precision resolves, and a norm would enlarge that.
+    """
+    if torch.is_autocast_enabled(x.device.type):
+        with torch.autocast(x.device.type, enabled=False):
+            exact: Tensor = block(global_average(x.float()))
+        return exact.to(x.dtype)
+    out: Tensor = block(global_average(x))
+    return out
+
+
 def resize(x: Tensor, size: torch.Size | tuple[int, int], align_corners: bool = False) -> Tensor:
     """Bilinear resampling of N×C×h×w to N×C×H×W, `size` = (H, W)."""
     # In a traced graph sizes are symbols: comparing them would bind the graph to the sizes of its example, and so does

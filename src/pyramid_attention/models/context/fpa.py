@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from ..blocks import ConvNormAct, Norm, global_average, initialise, resize
+from ..blocks import ConvNormAct, Norm, initialise, of_global_average, resize
 
 Kernel = Literal[1, 3, 5, 7, 9, 11]
 
@@ -71,7 +71,7 @@ class TransposedUp(nn.Sequential):
 
 
 class SqueezeExcite(nn.Module):
-    """One weight a channel in 0 … 1 from all places (Hu et al.: Squeeze-and-Excitation Networks, CVPR 2018)."""
+    """One weight a channel in 0 … 1 from the channels' means (Hu et al.: Squeeze-and-Excitation Networks, CVPR 2018)."""
 
     def __init__(self, in_channels: int, out_channels: int, reduction: int = 16) -> None:
         super().__init__()
@@ -80,8 +80,8 @@ class SqueezeExcite(nn.Module):
         self.excite = nn.Conv2d(middle, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """N×in×H×W → N×out×1×1."""
-        weights: Tensor = self.excite(self.squeeze(global_average(x)).relu()).sigmoid()
+        """N×in×1×1 → N×out×1×1."""
+        weights: Tensor = self.excite(self.squeeze(x).relu()).sigmoid()
         return weights
 
 
@@ -154,7 +154,7 @@ class FPA(nn.Module):
         """main × attention + global."""
         out: Tensor = self.main(x) * self.attention(x)
         if self.pooled is not None:
-            out = out + self.pooled(global_average(x))
+            out = out + of_global_average(self.pooled, x)
         if self.excited is not None:
-            out = out * self.excited(x)
+            out = out * of_global_average(self.excited, x)
         return out

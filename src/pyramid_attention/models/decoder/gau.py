@@ -13,7 +13,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from ..blocks import ConvNormAct, global_average, initialise, resize
+from ..blocks import ConvNormAct, initialise, of_global_average, resize
 
 Gate = Literal["channel", "spatial", "both", "none"]
 GateActivation = Literal["relu", "sigmoid"]
@@ -56,7 +56,7 @@ class GAU(nn.Module):
             low = low * resize(self.spatial(high), size, self.align_corners)
         up = resize(high, size, self.align_corners)
         if self.channel is not None:
-            return torch.addcmul(up, low, self.channel(global_average(high)))
+            return torch.addcmul(up, low, of_global_average(self.channel, high))
         return up + low
 
 
