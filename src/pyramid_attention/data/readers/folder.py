@@ -19,6 +19,7 @@ Without names every mask is read once to find the largest id, and the classes ar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -94,14 +95,15 @@ def _by_kind(root: Path, top: dict[str, Path]) -> SplitFolders:
     images, masks = _one_of(root, top, IMAGE_FOLDERS), _one_of(root, top, MASK_FOLDERS)
     if images is None or masks is None:
         return {}
-    of_masks = _canonical(masks, subfolders(masks))
-    return {split: (folder, of_masks.get(split)) for split, folder in _canonical(images, subfolders(images)).items()}
+    of_masks = _canonical(masks, subfolders(masks).items())
+    of_images = _canonical(images, subfolders(images).items())
+    return {split: (folder, of_masks.get(split)) for split, folder in of_images.items()}
 
 
 def _by_split(root: Path, top: dict[str, Path]) -> SplitFolders:
     """train/images, train/masks."""
     found: SplitFolders = {}
-    for split, folder in _canonical(root, top).items():
+    for split, folder in _canonical(root, top.items()).items():
         inner = subfolders(folder)
         images = _one_of(folder, inner, IMAGE_FOLDERS)
         if images is not None:
@@ -112,24 +114,23 @@ def _by_split(root: Path, top: dict[str, Path]) -> SplitFolders:
 def _by_name(root: Path, top: dict[str, Path]) -> SplitFolders:
     """train or train_images, train_masks; of a split without masks only if its name is one of the known."""
 
-    def stripped(kinds: Sequence[str]) -> dict[str, Path]:
-        endings = [f"{dash}{kind}" for kind in kinds for dash in ("_", "-", "")]
-        return {
-            name[: -len(ending)]: folder for name, folder in top.items() for ending in endings if name.endswith(ending)
-        }
+    def stripped(kinds: Sequence[str]) -> list[tuple[str, Path]]:
+        # as little as possible before the ending, so that the dash never stays with the split
+        ending = re.compile(f"(.+?)[_-]?(?:{'|'.join(kinds)})")
+        return [(match[1], folder) for name, folder in top.items() if (match := ending.fullmatch(name))]
 
     masks = _canonical(root, stripped(MASK_FOLDERS))
     mask_folders = set(masks.values())
-    plain = {name: folder for name, folder in top.items() if folder not in mask_folders}
-    images = _canonical(root, {**plain, **stripped(IMAGE_FOLDERS)})
+    plain = [(name, folder) for name, folder in top.items() if folder not in mask_folders]
+    images = _canonical(root, [*plain, *stripped(IMAGE_FOLDERS)])
     known = ("train", "val", "test")
     return {split: (folder, masks.get(split)) for split, folder in images.items() if split in masks or split in known}
 
 
-def _canonical(where: Path, folders: dict[str, Path]) -> dict[str, Path]:
+def _canonical(where: Path, folders: Iterable[tuple[str, Path]]) -> dict[str, Path]:
     """Folders by the name of their split, other names of the known splits replaced."""
     found: dict[str, Path] = {}
-    for name, folder in folders.items():
+    for name, folder in folders:
         split = SPLITS.get(name, name)
         if split in found:
             raise UserError(f"{where} holds {found[split].name} and {folder.name}, both the split '{split}'; join them")
@@ -176,7 +177,7 @@ def _read_settings(path: Path) -> _Settings:
         data = None
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; check its permissions") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no text, or a date that is none
         raise UserError(f"{path} is not valid YAML: {error}") from error
     data = {} if data is None else data
     if not isinstance(data, dict):
@@ -209,12 +210,11 @@ def _by_id(path: Path, field: str, value: Any) -> dict[int, Any] | None:
     """A field given as a list (ids 0, 1, …) or a mapping from ids, as a mapping."""
     if value is None:
         return None
-    if isinstance(value, list):
-        value = dict(enumerate(value))
-    if not isinstance(value, dict) or not value:
+    by_id = dict(enumerate(value)) if isinstance(value, list) else value
+    if not isinstance(by_id, dict) or not by_id:
         raise UserError(f"{path}: {field} is {value!r}; write a list, [first, second], or ids, {{0: first, 7: second}}")
-    _check_ids(path, field, value)
-    return value
+    _check_ids(path, field, by_id)
+    return by_id
 
 
 def _check_ids(path: Path, field: str, ids: Iterable[Any]) -> None:

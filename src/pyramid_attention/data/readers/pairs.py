@@ -10,7 +10,7 @@ from pathlib import Path
 from ...errors import UserError
 from ...images import IMAGE_SUFFIXES
 
-MASK_ENDINGS = ("", "_mask", "_masks", "_label", "_labels", "_gt", "_seg", "_annotation")
+MASK_ENDINGS = ("_mask", "_masks", "_label", "_labels", "_gt", "_seg", "_annotation")
 """What a mask's stem may add to its photograph's."""
 
 Pair = tuple[str, Path, Path]
@@ -72,7 +72,8 @@ def pictures(folder: Path) -> dict[str, Path]:
 def pair(split: str, images: Path, masks: Path | None) -> tuple[list[Pair], list[str]]:
     """Pair the photographs of a split with its masks, and say what was left over.
 
-    A mask has its photograph's path and stem, with one of `MASK_ENDINGS`. Photographs of the split "test" may lack
+    A mask has its photograph's path and stem, alone or with one of `MASK_ENDINGS`; where a photograph is called
+    `a_mask`, the mask of that name is its own and not that of `a`. Photographs of the split "test" may lack
     masks (they are often kept secret) and are then left out.
 
     Returns:
@@ -86,7 +87,8 @@ def pair(split: str, images: Path, masks: Path | None) -> tuple[list[Pair], list
     pairs: list[Pair] = []
     missing: list[Path] = []
     for name, photograph in photographs.items():
-        fitting = [name + ending for ending in MASK_ENDINGS if name + ending in left]
+        stems = [name] + [name + ending for ending in MASK_ENDINGS if name + ending not in photographs]
+        fitting = [stem for stem in stems if stem in left]
         if len(fitting) > 1:
             both = " and ".join(left[stem].name for stem in fitting)
             raise UserError(f"{photograph} has two masks in {masks}, {both}; remove one")
