@@ -14,32 +14,48 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from .classes import ClassTable
 from .errors import UserError
 from .files import whole_file
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm"})
-MAX_PIXELS = 200_000_000
-"""Pictures with more pixels than this are refused before they are decoded (a decompression bomb)."""
+MAX_PIXELS = 150_000_000
+"""Pictures with more pixels are refused before they are decoded; Pillow itself does so from 179 million on."""
 
 PathLike = str | os.PathLike[str]
 
 
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings a picture upright, by its orientation in EXIF (2.32, tag 274); the last four swap its sides."""
+
+
 @contextmanager
-def _opened(path: PathLike) -> Iterator[Image.Image]:
-    """Open and fully decode a picture; every way in which that can fail becomes a `UserError` naming the file."""
+def _opened(path: PathLike, decode: bool = True) -> Iterator[Image.Image]:
+    """Open a picture; every way in which reading it can fail becomes a `UserError` naming the file."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.filterwarnings("ignore", module="PIL")  # of large pictures and of faults in the metadata
             with Image.open(path) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise UserError(
                         f"{path} has {image.width}×{image.height} pixels, above the limit of {MAX_PIXELS:,}; scale it down"
                     )
-                image.load()
+                if decode:
+                    image.load()
                 yield image
+    except UserError:
+        raise
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the path") from None
     except IsADirectoryError:
@@ -48,28 +64,35 @@ def _opened(path: PathLike) -> Iterator[Image.Image]:
         raise UserError(f"no permission to read {path}") from None
     except UnidentifiedImageError:
         raise UserError(f"{path} is not a picture in a known format (or is empty); replace or remove it") from None
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{path}: {error}; scale it down") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise UserError(f"{path} is too large to be decoded ({error}); scale it down") from error
+    except Exception as error:  # on a damaged file a decoder raises whatever it stumbles over (struct.error, TypeError)
         raise UserError(f"{path} is damaged and cannot be decoded ({error}); replace or remove it") from error
 
 
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # damaged metadata, in as many ways as above: the pixels are what counts
+        return 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    turn = _TURNS.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
 def image_size(path: PathLike) -> tuple[int, int]:
-    """Height and width as `read_image` would give them (EXIF rotation included), from the header alone.
+    """Height and width as `read_image` would give them (EXIF rotation included), from the header where it tells.
 
     Raises:
-        UserError: if the file is no picture.
+        UserError: if the file is no picture, or too large.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-                return (image.width, image.height) if turned else (image.height, image.width)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        with _opened(path):  # says what is wrong, in our words
-            pass
-        raise
+    with _opened(path, decode=False) as image:
+        if image.format == "TIFF":
+            image.load()  # Pillow itself turns a TIFF upright while loading it
+        swapped = _orientation(image) in (5, 6, 7, 8)
+        return (image.width, image.height) if swapped else (image.height, image.width)
 
 
 def _to_rgb(image: Image.Image, path: PathLike) -> NDArray[np.uint8]:
@@ -97,7 +120,7 @@ def read_image(path: PathLike) -> NDArray[np.uint8]:
         UserError: the file is missing, truncated, no picture, too large, or of floating-point values.
     """
     with _opened(path) as image:
-        return _to_rgb(ImageOps.exif_transpose(image), path)
+        return _to_rgb(_upright(image), path)
 
 
 def to_image_array(picture: NDArray[np.generic] | Image.Image) -> NDArray[np.uint8]:
@@ -107,7 +130,7 @@ def to_image_array(picture: NDArray[np.generic] | Image.Image) -> NDArray[np.uin
         UserError: another shape or type, or a side of zero pixels.
     """
     if isinstance(picture, Image.Image):
-        return _to_rgb(ImageOps.exif_transpose(picture), "the given picture")
+        return _to_rgb(_upright(picture), "the given picture")
     array = np.asarray(picture)
     if array.ndim == 2:
         array = np.repeat(array[:, :, None], 3, axis=2)
@@ -124,13 +147,13 @@ def read_label_map(path: PathLike) -> NDArray[np.int32]:
     """
     with _opened(path) as image:
         if image.mode in ("RGB", "RGBA"):
-            red, green, blue = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-            if not (np.array_equal(red, green) and np.array_equal(red, blue)):
+            rgb = np.asarray(image.convert("RGB"))
+            if (rgb != rgb[:, :, :1]).any():
                 raise UserError(
                     f"{path} is a colour picture where a mask of class ids is expected; save the mask with one number"
                     " per pixel (indexed or grey PNG)"
                 )
-            return red.astype(np.int32)
+            return rgb[:, :, 0].astype(np.int32)
         if image.mode not in ("P", "L", "1", "I", "I;16", "I;16L", "I;16B", "I;16N"):
             raise UserError(f"{path} has pixels of type {image.mode}; a mask is an indexed or grey PNG of class ids")
         return np.asarray(image).astype(np.int32)

@@ -34,7 +34,9 @@ def plot_curves(rows: Sequence[Mapping[str, float | int | None]], path: str | Pa
     figure = Figure(figsize=(8, 8), dpi=120, layout="constrained")
     panels = figure.subplots(len(CURVES), 1, sharex=True, squeeze=False)[:, 0]
     for panel, (key, title, colour) in zip(panels, CURVES, strict=True):
-        points = [(row["epoch"], row[key]) for row in rows if row[key] is not None]
+        points = [
+            (epoch, value) for row in rows if (epoch := row["epoch"]) is not None and (value := row[key]) is not None
+        ]
         if points:
             epochs, values = zip(*points, strict=True)
             panel.plot(epochs, values, color=colour, marker="o" if len(points) <= 40 else None, markersize=3)
