@@ -80,8 +80,13 @@ class Backbone(nn.Module):
         """N×in_channels×H×W → the maps at 1/4, 1/8, 1/16, 1/32 (none smaller than 1/output_stride)."""
         if self.multiple > 1:
             height, width = images.shape[-2:]
-            images = F.pad(images, (0, -width % self.multiple, 0, -height % self.multiple), mode="replicate")
+            more_height, more_width = (self.extended(side) - side for side in (height, width))
+            images = F.pad(images, (0, more_width, 0, more_height), mode="replicate")
         return _maps(self.body, images)
+
+    def extended(self, side: int) -> int:
+        """The next multiple of `multiple`."""
+        return (side + self.multiple - 1) // self.multiple * self.multiple
 
 
 def _maps(body: nn.Module, images: Tensor) -> list[Tensor]:
@@ -168,8 +173,8 @@ def _quiet_hub() -> Iterator[None]:
 def _open_branches(body: nn.Module) -> None:
     """Start the last norm of a residual branch at weight 0.2 where timm starts it at 0 (Goyal et al. 2017).
 
-    The branch still adds little at first, which is the point of 0, but the gradient reaches what is before the norm from
-    the first step on.
+    The branch still adds little at first, which is the point of 0, but the gradient reaches what is before the norm
+    from the first step on.
     """
     for norm in body.modules():
         if isinstance(norm, Norm) and not norm.weight.any():

@@ -111,16 +111,31 @@ def convert_sync_batchnorm(module: M) -> M:
     return module
 
 
+class Conv(nn.Conv2d):
+    """A convolution without bias and with "same" padding: size n becomes ⌈n / stride⌉."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N×in×H×W → N×out×⌈H/stride⌉×⌈W/stride⌉."""
+        outputs, inputs = self.weight.shape[:2]
+        if not torch.compiler.is_exporting() or min(outputs, inputs) > 1:
+            return super().forward(x)
+        # To export a map of one channel PyTorch asks whether it is one pixel large, too, and binds the graph to the
+        # answer. A second channel of zeros keeps it from asking.
+        weight = F.pad(self.weight, (0, 0, 0, 0, 0, max(0, 2 - inputs), 0, max(0, 2 - outputs)))
+        x = x.expand(-1, weight.shape[1], -1, -1)
+        return F.conv2d(x, weight, None, self.stride, self.padding)[:, :outputs]
+
+
 class ConvNormAct(nn.Sequential):
-    """Convolution (no bias, "same" padding: size n becomes ⌈n / stride⌉), `Norm`, and an activation or none."""
+    """`Conv`, `Norm`, and an activation or none."""
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, act: nn.Module | None = None
     ) -> None:
-        super().__init__(
-            nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False),
-            Norm(out_channels, act),
-        )
+        super().__init__(Conv(in_channels, out_channels, kernel, stride), Norm(out_channels, act))
 
 
 def global_average(x: Tensor) -> Tensor:

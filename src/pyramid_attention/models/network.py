@@ -28,7 +28,7 @@ class Head(nn.Conv2d):
     """A 3×3 convolution from the decoder's channels to one score a class.
 
     It starts small (a normal distribution of 0.01, no bias), so that training starts from nearly equal scores and a
-    loss of log(classes), whatever the decoder's channels add up to.
+    loss not far from log(classes), whatever the decoder's channels add up to.
     """
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
@@ -90,11 +90,8 @@ class SegmentationModel(nn.Module):
         context = self.context(features[-1])
         detail = self.decoder(features, context)
         scores = self.head(detail)
-        multiple = self.backbone.multiple  # the backbone may have extended the picture to a multiple of this
-        if multiple == 1:
-            return resize(scores, (height, width), self.align_corners)
-        extended = (height + -height % multiple, width + -width % multiple)
-        return resize(scores, extended, self.align_corners)[..., :height, :width]
+        seen = self.backbone.extended(height), self.backbone.extended(width)
+        return resize(scores, seen, self.align_corners)[..., :height, :width]
 
     @property
     def classes(self) -> ClassTable | None:

@@ -71,7 +71,7 @@ class TransposedUp(nn.Sequential):
 
 
 class SqueezeExcite(nn.Module):
-    """One weight a channel in 0 … 1 from the channels' means (Hu et al.: Squeeze-and-Excitation Networks, CVPR 2018)."""
+    """A weight a channel in 0 … 1 from the channels' means (Hu et al.: Squeeze-and-Excitation Networks, CVPR 2018)."""
 
     def __init__(self, in_channels: int, out_channels: int, reduction: int = 16) -> None:
         super().__init__()

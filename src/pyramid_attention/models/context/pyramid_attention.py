@@ -8,7 +8,7 @@ from __future__ import annotations
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from ..blocks import ConvNormAct, Norm, initialise, resize
+from ..blocks import Conv, ConvNormAct, Norm, initialise, resize
 
 REDUCED = 512
 """Channels the module was made for; a deepest map of another width is brought to it."""
@@ -16,7 +16,7 @@ REDUCED = 512
 
 def _conv_norm_elu(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False),
+        Conv(in_channels, out_channels, kernel, stride),
         Norm(out_channels),
         nn.ELU(inplace=True),
     )

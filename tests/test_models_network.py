@@ -1,0 +1,246 @@
+"""What every network here must do, whatever its backbone and options: sizes, batches, gradients, tracing, precision."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from pyramid_attention import PAN
+from pyramid_attention.models import build_model
+from pyramid_attention.models.backbone import Backbone
+from pyramid_attention.models.blocks import Norm
+
+SIZES = [(1, 1), (1, 40), (2, 3), (7, 7), (31, 32), (33, 5), (64, 48), (65, 97)]
+OPTIONS = {
+    "default": {},
+    "as others": {"channels": 32, "attention_channels": 1, "downsample": "max", "gate_activation": "sigmoid"},
+    "strided, transposed, SE, both": {
+        "downsample": "conv",
+        "upsample": "transposed",
+        "global_branch": "se",
+        "gate": "both",
+        "attention_channels": 4,
+    },
+    "C333, plain, spatial, 1×1, aligned": {
+        "kernels": (3, 3, 3),
+        "global_branch": "none",
+        "gate": "spatial",
+        "low_kernel": 1,
+        "align_corners": True,
+    },
+    "no gate, two levels": {"gate": "none", "context": "pyramid_attention"},
+}
+BACKBONES = {
+    "test_resnet": 16,
+    "resnet10t": 8,
+    "mobilenetv3_small_050": 16,
+    "convnext_atto": 32,
+    "densenet121": 32,
+    "test_efficientnet": 8,
+}
+
+
+def network(backbone="test_resnet", seed=0, **options):
+    torch.manual_seed(seed)
+    return build_model(num_classes=5, backbone=backbone, **({"channels": 16} | options))
+
+
+def settled(net):
+    """In evaluation mode, with the running statistics of a few pictures instead of 0 and 1."""
+    torch.manual_seed(7)
+    net.train()
+    with torch.no_grad():
+        for _ in range(40):
+            net(torch.randn(4, net.config["in_channels"], 64, 64))
+    return net.eval()
+
+
+@pytest.fixture(scope="module", params=OPTIONS.values(), ids=OPTIONS)
+def any_pan(request):
+    return network(**request.param)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_scores_have_the_size_of_the_pictures(any_pan, size, training, batch):
+    scores = any_pan.train(training)(torch.randn(batch, 3, *size))
+    assert scores.shape == (batch, 5, *size)
+    assert scores.isfinite().all()
+
+
+@pytest.mark.parametrize(("backbone", "output_stride"), BACKBONES.items())
+def test_backbones_of_every_kind_work_at_any_size(backbone, output_stride):
+    net = network(backbone, output_stride=output_stride)
+    for size in SIZES:
+        for training in (True, False):
+            assert net.train(training)(torch.randn(1, 3, *size)).shape == (1, 5, *size)
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_every_parameter_gets_a_finite_gradient_that_is_not_zero(options):
+    net = network("resnet18", **options).train()
+    F.cross_entropy(net(torch.randn(2, 3, 64, 64)), torch.randint(5, (2, 64, 64))).backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20, 20), (64, 64)])
+def test_statistics_that_would_come_from_one_value_stay(size):
+    net = network("resnet18", output_stride=32).train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    seen = {}
+    for name, norm in net.named_modules():
+        if isinstance(norm, Norm):
+            norm.register_forward_hook(lambda _, x, __, name=name: seen.update({name: x[0].numel() // x[0].shape[1]}))
+    net(torch.randn(1, 3, *size)).sum().backward()
+    after = net.state_dict()
+    single = {name for name, values in seen.items() if values == 1}
+    assert ({n.split(".")[0] for n in single} == {"backbone", "context", "decoder"}) == (size != (64, 64))
+    assert (len(single) == len(seen)) == (size == (1, 1))
+    for name in seen:
+        unchanged = all(
+            torch.equal(after[f"{name}.{key}"], before[f"{name}.{key}"])
+            for key in ("running_mean", "running_var", "num_batches_tracked")
+        )
+        assert unchanged == (name in single), name
+
+
+def test_a_picture_does_not_depend_on_its_neighbours(any_pan):
+    net = settled(any_pan)
+    pictures = torch.randn(3, 3, 47, 61)
+    alone = torch.cat([net(picture[None]) for picture in pictures])
+    torch.testing.assert_close(net(pictures), alone, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_bf16_is_close_to_fp32(options):
+    net = network("resnet18", **options).eval()
+    pictures = torch.randn(2, 3, 64, 96)
+    with torch.no_grad():
+        exact = net(pictures)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rough = net(pictures).float()
+    assert (rough - exact).norm() / exact.norm() < 3e-2
+
+
+def test_channels_last_gives_the_same_scores_and_gradients():
+    results = []
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        net = network("resnet18").to(memory_format=memory_format)
+        torch.manual_seed(3)
+        pictures = torch.randn(2, 3, 64, 64).contiguous(memory_format=memory_format)
+        scores = net(pictures)
+        scores.square().mean().backward()
+        results.append((scores, net.context.main[0].weight.grad, net.backbone.body.conv1.weight.grad))
+    for contiguous, channels_last in zip(*results, strict=True):
+        torch.testing.assert_close(channels_last, contiguous, atol=1e-4, rtol=1e-3)
+
+
+def exported(net, **how):
+    dims = {0: torch.export.Dim("batch", min=1), 2: torch.export.Dim("h", min=32), 3: torch.export.Dim("w", min=32)}
+    return torch.export.export(net, (torch.randn(2, 3, 64, 96),), dynamic_shapes=(dims,), **how).module()
+
+
+@pytest.mark.parametrize(
+    ("name", "backbone", "output_stride"),
+    [
+        ("default", "resnet18", 16),
+        ("default", "mobilenetv3_small_050", 8),
+        ("as others", "resnet18", 16),
+        ("C333, plain, spatial, 1×1, aligned", "resnet18", 32),
+        ("no gate, two levels", "resnet18", 32),
+    ],
+)
+def test_an_exported_network_takes_any_batch_and_any_size_from_32(name, backbone, output_stride):
+    net = settled(network(backbone, **OPTIONS[name], output_stride=output_stride))
+    graph = exported(net)
+    for shape in [(1, 3, 32, 32), (3, 3, 33, 127), (2, 3, 200, 47)]:
+        pictures = torch.randn(shape)
+        torch.testing.assert_close(graph(pictures), net(pictures), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "backbone"), [("strided, transposed, SE, both", "resnet18"), ("default", "resnet10t")]
+)
+def test_what_torch_cannot_prove_of_sizes_is_exported_with_checks_at_run_time(name, backbone):
+    net = settled(network(backbone, **OPTIONS[name]))
+    graph = exported(net, prefer_deferred_runtime_asserts_over_guards=True)
+    for shape in [(1, 3, 32, 32), (3, 3, 33, 127)]:
+        pictures = torch.randn(shape)
+        torch.testing.assert_close(graph(pictures), net(pictures), atol=1e-5, rtol=1e-5)
+
+
+def test_a_compiled_network_is_one_graph_for_any_size():
+    net = settled(network("test_resnet"))
+    compiled = torch.compile(net, backend="eager", fullgraph=True, dynamic=True)
+    for shape in [(2, 3, 64, 48), (3, 3, 33, 65)]:
+        pictures = torch.randn(shape)
+        torch.testing.assert_close(compiled(pictures), net(pictures), atol=1e-5, rtol=1e-5)
+    compiled.train()
+    assert compiled(torch.randn(1, 3, 1, 1)).shape == (1, 5, 1, 1)
+
+
+@pytest.mark.parametrize("output_stride", [8, 16, 32])
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenetv3_small_050"])
+def test_maps_are_never_smaller_than_the_output_stride_says(backbone, output_stride):
+    body = Backbone(backbone, output_stride, 3)
+    sizes = [m.shape[-2:] for m in body(torch.zeros(2, 3, 65, 96))]
+    for size, stride in zip(sizes, (4, 8, 16, 32), strict=True):
+        stride = min(stride, output_stride)
+        assert size == (math.ceil(65 / stride), 96 // stride)
+    assert [m.shape[1] for m in body(torch.zeros(1, 3, 8, 8))] == body.channels
+
+
+def test_the_last_stage_is_dilated_from_its_second_convolution_on():
+    stage = Backbone("resnet50", 16, 3).body.layer4
+    assert [block.conv2.dilation for block in stage] == [(1, 1), (2, 2), (2, 2)]
+    assert [block.conv2.stride for block in stage] == [(1, 1)] * 3
+
+
+def test_only_the_maps_that_are_used_are_computed():
+    assert list(Backbone("resnet18", 16, 3).body.return_layers.values()) == ["1", "2", "3", "4"]
+    assert Backbone("selecsls42", 32, 3).body.feature_info.reduction() == [4, 8, 16, 32]  # has 1/2 and 1/64, too
+
+
+def test_a_transformer_of_fixed_size_is_told_to_take_any():
+    body = Backbone("swin_tiny_patch4_window7_224", 32, 3).eval()
+    assert [tuple(m.shape[1:]) for m in body(torch.zeros(1, 3, 33, 60))] == [
+        (96, 16, 16),
+        (192, 8, 8),
+        (384, 4, 4),
+        (768, 2, 2),
+    ]
+
+
+def test_patches_see_the_border_repeated():
+    body = Backbone("convnext_atto", 32, 3).eval()
+    assert body.multiple == 32
+    picture = torch.randn(1, 3, 33, 40)
+    whole = F.pad(picture, (0, 24, 0, 31), mode="replicate")
+    for mine, padded in zip(body(picture), body.body(whole), strict=True):
+        torch.testing.assert_close(mine, padded)
+
+
+@pytest.mark.parametrize("in_channels", [1, 4])
+def test_pictures_of_other_than_three_channels(in_channels):
+    net = network("resnet10t", in_channels=in_channels)
+    assert net(torch.randn(2, in_channels, 20, 30)).shape == (2, 5, 20, 30)
+    assert net.mean == pytest.approx([(0.485 + 0.456 + 0.406) / 3] * in_channels)
+    assert len(net.std) == in_channels
+
+
+def test_training_starts_from_nearly_equal_scores():
+    net = network("resnet18", channels=256).train()
+    loss = F.cross_entropy(net(torch.randn(2, 3, 64, 64)), torch.randint(5, (2, 64, 64)))
+    assert loss.item() == pytest.approx(math.log(5), rel=0.2)
+
+
+def test_the_same_seed_makes_the_same_network():
+    one, two, other = network(seed=1), network(seed=1), PAN(5, "test_resnet", channels=16)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    assert other.config == one.config
