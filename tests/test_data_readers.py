@@ -156,6 +156,16 @@ def test_names_and_colours_of_dataset_yaml(tmp_path: Path) -> None:
     assert np.array_equal(labels(dataset), IDS)
 
 
+def test_classes_stand_in_the_order_of_their_ids(tmp_path: Path) -> None:
+    plant(tmp_path, "images/train/a.jpg", "masks/train/a.png")
+    (tmp_path / "dataset.yaml").write_text(
+        "names: {8: house, 0: sky, 7: tree}\ncolours: {7: [0, 9, 0], 8: [9, 0, 0], 0: [0, 0, 9]}\n"
+    )
+    dataset = open_dataset(tmp_path)
+    assert dataset.classes.names == ("sky", "tree", "house")
+    assert dataset.classes.colours == ((0, 0, 9), (0, 9, 0), (9, 0, 0))
+
+
 @pytest.mark.parametrize(
     ("yaml", "on_disk", "expected"),
     [
@@ -449,7 +459,7 @@ def test_a_folder_that_is_called_shapes(tmp_path: Path, monkeypatch: pytest.Monk
     ("yaml", "said"),
     [
         ("names: [a, b", "is not valid YAML"),
-        ("names: [a, b, c]\nmade: 2001-99-99", "is not valid YAML: month must be in 1..12"),
+        ("names: [a, b, c]\nmade: 2001-99-99", "is not valid YAML (month must be in 1..12); write as in: names:"),
         ("- a\n- b", "holds no fields; write for example: names:"),
         ("names: [a, b, c]\ncolors: [[0, 0, 0]]", "has an unknown field 'colors'. Did you mean 'colours'?"),
         ("nmaes: [a, b, c]", "has an unknown field 'nmaes'. Did you mean 'names'?"),

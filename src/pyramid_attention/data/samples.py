@@ -40,6 +40,7 @@ class Sample(Protocol):
 def id_lookup(ids: Sequence[int], void: Iterable[int]) -> NDArray[np.int16]:
     """The table from ids on disk to labels: `ids[k]` → k, each of `void` → `IGNORE`, every other id → `UNKNOWN`.
 
+    An id in both is a class: 255 is void unless it is named.
     One entry past the largest id stands for all ids beyond it (and, as index -1, for negative ones).
     """
     void = list(void)

@@ -178,7 +178,7 @@ def _read_settings(path: Path) -> _Settings:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; check its permissions") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: no text, or a date that is none
-        raise UserError(f"{path} is not valid YAML: {error}") from error
+        raise UserError(f"{path} is not valid YAML ({error}); write as in: names: [background, cat, dog]") from error
     data = {} if data is None else data
     if not isinstance(data, dict):
         raise UserError(f"{path} holds no fields; write for example: names: [background, cat, dog]")
@@ -196,7 +196,7 @@ def _read_settings(path: Path) -> _Settings:
             raise UserError(f"{path}: the colour of class {i} is {colour!r}; write three numbers, [red, green, blue]")
     ignore = data.get("ignore")
     if ignore is None:
-        void = [IGNORE] if IGNORE not in (names or {}) else []
+        void = [IGNORE]
     else:
         void = ignore if isinstance(ignore, list) else [ignore]
         _check_ids(path, "ignore", void)
