@@ -131,6 +131,25 @@ def test_among_processes_on_the_cpu_it_is_the_plain_norm_and_says_so_once(tmp_pa
         dist.destroy_process_group()
 
 
+def test_among_processes_on_a_device_the_statistics_are_shared_even_of_single_values(monkeypatch):
+    asked = []
+
+    def shared(x, *how):
+        asked.append(how)
+        return x
+
+    monkeypatch.setattr(blocks.synchronised_batch_norm, "apply", shared)
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    norm = SyncNorm(3, act=nn.Flatten()).to("meta")  # a device that is not the CPU, to be had everywhere
+    assert norm(torch.zeros(1, 3, 1, 1, device="meta")).shape == (1, 3), "the activation follows"
+    (how,) = asked
+    assert how[:4] == (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    assert how[4:] == (norm.eps, norm.momentum, dist.group.WORLD, 2)
+    norm.eval()(torch.zeros(1, 3, 1, 1, device="meta"))
+    assert len(asked) == 1, "in evaluation the running statistics are used"
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 8])
 @pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2), (5, 2), (7, 2)])
 def test_a_stride_halves_rounding_up(n, kernel, stride):
