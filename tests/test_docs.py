@@ -27,7 +27,10 @@ def test_every_built_in_recipe_is_documented() -> None:
     assert sorted(re.findall(r"^\| `([a-z]+)` \| .* \| (?:scratch|ImageNet)", text, re.MULTILINE)) == list_recipes()
 
 
-@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md")), ids=lambda p: p.name)
+PAGES = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_link_is_dead(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if not target.startswith(("http://", "https://")):
