@@ -89,7 +89,7 @@ def _puddle(u: Field, v: Field, radius: float) -> Field:
     return (np.sqrt(u * u + bent * bent) - 0.8 * radius) * 0.5
 
 
-# Textures: how far a pixel is from an object's first colour (0) to its second (1)
+# Textures: how far a pixel is from an object's colour (0) to its darker shade (1)
 
 
 def _waves(x: Field, y: Field, period: float, angle: float) -> tuple[Field, Field]:
@@ -122,8 +122,8 @@ class _Surface:
 def _granite_ball(s: _Surface) -> Field:
     lit = (math.cos(s.angle) * s.x + math.sin(s.angle) * s.y) / s.radius
     facing = np.sqrt(np.maximum(1 - (s.x * s.x + s.y * s.y) / s.radius**2, 0))
-    bright: Field = np.clip(0.45 * lit + 0.55 * facing + 0.7 * (s.grain - 0.5), 0, 1)
-    return bright
+    dark: Field = np.clip(1.1 - 0.45 * lit - 0.55 * facing + 0.9 * (s.grain - 0.5), 0, 1.2)
+    return dark
 
 
 def _chequers(s: _Surface) -> Field:
@@ -176,21 +176,17 @@ HUE_ODDS = 0.65
 # A picture
 
 
-def _colour(rng: np.random.Generator, hue: float, saturation: tuple[float, float]) -> Field:
-    """A colour that is neither very dark nor glaring, 3×1×1 on the scale 0 … 1."""
-    value = rng.uniform(0.3, 0.95)
-    return np.array(colorsys.hsv_to_rgb(hue % 1, rng.uniform(*saturation), value), dtype=np.float32).reshape(3, 1, 1)
+def _colour(hue: float, saturation: float, value: float) -> Field:
+    """A colour, 3×1×1 on the scale 0 … 1; the hue goes around from 0 to 1."""
+    return np.array(colorsys.hsv_to_rgb(hue % 1, saturation, value), dtype=np.float32).reshape(3, 1, 1)
 
 
-def _two_colours(rng: np.random.Generator, kind: int) -> tuple[Field, Field]:
-    """Mostly two shades of one colour, else any two; the hue is drawn around the kind's own one time in `HUE_ODDS`."""
+def _two_shades(rng: np.random.Generator, kind: int) -> tuple[Field, Field]:
+    """The colour of a thing and a darker one for its pattern; the hue is often about the kind's own (`HUE_ODDS`)."""
     by_kind = kind and rng.random() < HUE_ODDS
     hue = float(rng.normal((kind - 1) / len(KINDS), 0.06)) if by_kind else float(rng.random())
-    first = _colour(rng, hue, VIVID)
-    if rng.random() < 0.7:
-        darker, lighter = float(rng.uniform(0.3, 0.6)), float(rng.uniform(1.5, 2.2))
-        return first, np.clip(first * (darker if rng.random() < 0.5 else lighter), 0, 1)
-    return first, _colour(rng, float(rng.random()), VIVID)
+    bright = _colour(hue, float(rng.uniform(*VIVID)), float(rng.uniform(0.5, 0.95)))
+    return bright, bright * float(rng.uniform(0.25, 0.55))
 
 
 def _noise(rng: np.random.Generator, size: int) -> Field:
@@ -216,7 +212,8 @@ def _background(rng: np.random.Generator, size: int) -> Field:
         mix = 0.5 + 0.5 * np.sin(float(rng.uniform(3, 8)) * slope + float(rng.uniform(4, 9)) * noise)
     else:
         mix = 0.5 + 0.4 * slope + 0.3 * (noise - 0.5)
-    first, second = (_colour(rng, float(rng.random()), PALE) for _ in range(2))
+    hues, pale, values = rng.random(2), rng.uniform(*PALE, 2), rng.uniform(0.3, 0.95, 2)
+    first, second = (_colour(float(h), float(s), float(v)) for h, s, v in zip(hues, pale, values, strict=True))
     ground: Field = first + (second - first) * mix
     return ground
 
@@ -260,11 +257,9 @@ def _lay(rng: np.random.Generator, canvas: Field, mask: NDArray[np.uint8], thing
     shade = distance_at(x - throw * math.cos(light), y - throw * math.sin(light))
     area *= 1 - float(rng.uniform(0.25, 0.6)) * _step(-shade, 0.5 / throw)
 
-    first, second = _two_colours(rng, thing.kind)
-    if outline is _disc:
-        first = 0.4 * first  # a ball is dark on the side away from the light
+    first, second = _two_shades(rng, thing.kind)
     distance = distance_at(x, y)
-    period = min(float(rng.uniform(9, 18)), max(4.0, 0.6 * radius))
+    period = min(float(rng.uniform(9, 15)), max(4.0, 0.6 * radius))
     grain = rng.random((len(y) // 2 + 1, len(x[0]) // 2 + 1), dtype=np.float32).repeat(2, axis=0).repeat(2, axis=1)
     grain = grain[: len(y), : len(x[0])]
     surface = _Surface(x, y, distance, radius, period, float(rng.uniform(0, 2 * math.pi)), grain)
