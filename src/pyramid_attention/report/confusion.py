@@ -47,4 +47,4 @@ def plot_confusion(matrix: NDArray[np.int64], names: tuple[str, ...], path: str 
     bar.ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
     bar.set_label("share of the true class's pixels")
     with whole_file(path) as temporary:
-        figure.savefig(temporary)
+        figure.savefig(temporary, bbox_inches="tight")  # the label of the y axis would be cut off
