@@ -74,7 +74,7 @@ def test_a_file_where_a_folder_is_expected_is_told(tmp_path):
     (tmp_path / "a").write_text("x")
     with pytest.raises(UserError, match=r"a is a file, not a folder; choose another output folder"):
         make_folder(tmp_path / "a")
-    with pytest.raises(UserError, match="cannot make the folder .*; choose another with --out"):
+    with pytest.raises(UserError, match=r"cannot make the folder .*; choose another with --out"):
         make_folder(tmp_path / "a" / "b")
 
 

@@ -241,10 +241,12 @@ def test_a_damaged_file_is_read_or_refused_but_never_breaks_the_program(tmp_path
         broken[random.integers(0, min(len(whole), 200), 3)] = random.integers(0, 256, 3)
         (tmp_path / f"b{suffix}").write_bytes(broken.tobytes())
         for read in (read_image, image_size, read_label_map):
+            failure = None
             try:
                 read(tmp_path / f"b{suffix}")
             except UserError as error:
-                assert f"b{suffix}" in str(error)
+                failure = str(error)
+            assert failure is None or f"b{suffix}" in failure
 
 
 @pytest.mark.parametrize("read", [read_image, image_size, read_label_map])

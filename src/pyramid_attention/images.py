@@ -49,7 +49,8 @@ def _opened(path: PathLike, decode: bool = True) -> Iterator[Image.Image]:
             with Image.open(path) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise UserError(
-                        f"{path} has {image.width}×{image.height} pixels, above the limit of {MAX_PIXELS:,}; scale it down"
+                        f"{path} has {image.width}×{image.height} pixels, above the limit of {MAX_PIXELS:,}; scale it"
+                        " down"
                     )
                 if decode:
                     image.load()
