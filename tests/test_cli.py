@@ -59,11 +59,12 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
         (["train", "nowhere"], "nowhere does not exist"),
         (["train", "shapes", "--set", "train.epoch=3"], "Did you mean 'train.epochs'"),
         (["train", "shapes", "--recipe", "shape"], "Did you mean 'shapes'"),
+        (["train", "shapes", "--set", "data.options.trian=5"], "shapes has no option 'trian'. Did you mean 'train'"),
         (["train", "shapes", "--device", "gpu"], "no device 'gpu'"),
         (["train", "shapes", "--resume"], "--resume needs --out"),
         (["train", "shapes", "--format", "coco"], "shapes are drawn"),
         (["eval", "shapes", "--model", "nowhere"], "no model nowhere"),
-        (["predict", "nothing.jpg", "--model", "nowhere"], "no model nowhere"),
+        (["predict", "nothing.jpg", "--model", "nowhere"], "nothing.jpg does not exist"),
         (["demo", "--seed", "x"], "Invalid value for '--seed'"),
     ],
 )
@@ -87,6 +88,22 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     done = python("-m", "pyramid_attention.cli", "train", str(tmp_path / "none"), "--debug")
     assert "Traceback" in done.stderr
     assert python("-m", "pyramid_attention.cli", "train", str(tmp_path / "none")).stderr.count("\n") == 1
+
+
+def test_what_the_system_refuses_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "x" * 300 + ".jpg", "--model", "y" * 300]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_interrupt_ends_with_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyramid_attention.data
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pyramid_attention.data, "open_dataset", interrupted)
+    assert main(["eval", "shapes", "--model", "none"]) == 130
+    assert capsys.readouterr().err == "pan: interrupted\n"
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:

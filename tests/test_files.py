@@ -70,11 +70,25 @@ def test_a_folder_is_made_with_its_parents_once(tmp_path):
     assert (tmp_path / "a" / "b").is_dir()
 
 
+def test_a_written_file_can_be_read_by_whom_the_umask_lets(tmp_path):
+    with whole_file(tmp_path / "a") as temporary:
+        temporary.write_text("x")
+        temporary.chmod(0o600)
+    (tmp_path / "b").write_text("x")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+@pytest.mark.parametrize("path", ["", ".", "/"])
+def test_a_folder_is_no_file_to_write(path):
+    with pytest.raises(UserError, match="it is a folder"), whole_file(path):
+        pass
+
+
 def test_a_file_where_a_folder_is_expected_is_told(tmp_path):
     (tmp_path / "a").write_text("x")
     with pytest.raises(UserError, match=r"a is a file, not a folder; choose another output folder"):
         make_folder(tmp_path / "a")
-    with pytest.raises(UserError, match=r"cannot make the folder .*; choose another with --out"):
+    with pytest.raises(UserError, match=r"cannot make the folder .*; choose another folder"):
         make_folder(tmp_path / "a" / "b")
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -117,13 +118,13 @@ def test_the_validation_is_what_evaluate_says_of_the_saved_model(finished: Path,
 
 
 def test_a_network_learns(tiny_data: Path, tmp_path: Path) -> None:
-    longer = [*TINY, "train.epochs=25", "train.validate_every=25", "train.ema=null"]
+    longer = [*TINY, "train.epochs=25", "train.validate_every=10", "train.ema=null"]
     faster = ["train.learning_rate=5e-3", "train.backbone_factor=1"]
     result = train(tiny_data, "finetune", [*longer, *faster], out=tmp_path / "run", device="cpu")
     assert result.best_miou > 0.6
     losses = [float(row["train_loss"]) for row in rows(result.folder)]
     assert np.mean(losses[-3:]) < 0.6 * losses[0]
-    assert [row["val_miou"] != "" for row in rows(result.folder)] == [False] * 24 + [True]
+    assert [row["val_miou"] != "" for row in rows(result.folder)] == [e in (10, 20, 25) for e in range(1, 26)]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -253,10 +254,12 @@ def test_a_damaged_checkpoint_is_named(finished: Path, tiny_data: Path, tmp_path
     [
         ("train.class_weights=[1, 2]", "2 values for 3 classes (ground, box, disc)"),
         ("data.train_split=training", "no split 'training'. Did you mean 'train'"),
+        ("train.class_weights=[0, 0, 0]", "are all 0"),
         ("train.precision=fp16", "needs a GPU"),
         ("model.backbone=resnet18x", "resnet18"),
         ("model.options.chanels=8", "channels"),
         ("data.options.seed=1", "belong to shapes"),
+        ("model.options.backbone=resnet34", "backbone is no option"),
     ],
 )
 def test_a_wrong_field_is_refused_before_training(tiny_data: Path, tmp_path: Path, field: str, message: str) -> None:
@@ -265,8 +268,6 @@ def test_a_wrong_field_is_refused_before_training(tiny_data: Path, tmp_path: Pat
 
 
 def test_a_broken_photograph_is_found_before_training(tiny_data: Path, tmp_path: Path) -> None:
-    import shutil
-
     data = tmp_path / "data"
     shutil.copytree(tiny_data, data)
     whole = (data / "images" / "train" / "7.png").read_bytes()
@@ -295,10 +296,44 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny_data: Path, tmp_path: Path
     assert "lower train.learning_rate" in said
 
 
+def test_validation_without_a_labelled_pixel_is_refused(tiny_data: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_data, tmp_path / "data")
+    for mask in (tmp_path / "data" / "masks" / "val").iterdir():
+        Image.fromarray(np.full_like(np.asarray(Image.open(mask)), 255)).save(mask)
+    said = refusal(tmp_path / "data", "finetune", TINY, out=tmp_path / "run")
+    assert "all masks of the split 'val' are void" in said
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_no_permission_to_write(tiny_data: Path, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     assert "cannot make the folder" in refusal(tiny_data, "finetune", TINY, out=tmp_path / "run")
+
+
+def test_what_a_kill_left_half_written_does_not_hinder(tiny_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".recipe.1.tmp.yaml").write_text("see")
+    train(tiny_data, "finetune", [*TINY, "train.epochs=1"], out=tmp_path / "run", resume=True, device="cpu")
+    assert not list((tmp_path / "run").rglob(".*.tmp*"))
+
+
+def test_a_file_that_breaks_while_training_is_one_line(tiny_data: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(tiny_data, data)
+    (data / "images" / "train" / "7.png").write_text("broken")
+    fields = [*TINY, "data.check=false", "data.cache=false", "data.workers=1"]
+    said = refusal(data, "finetune", fields, out=tmp_path / "run")
+    assert "Traceback" not in said
+    assert said.startswith(str(data / "images" / "train" / "7.png"))
+
+
+def test_failed_starts_leave_the_name_free(tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        refusal(tiny_data, "finetune", [*TINY, "model.backbone=resnet18x"])
+    result = train(tiny_data, "finetune", [*TINY, "train.epochs=1"], device="cpu")
+    assert result.folder == Path("runs") / tiny_data.name
+    assert train(tiny_data, "finetune", [*TINY, "train.epochs=1"], device="cpu").folder.name == f"{tiny_data.name}-2"
 
 
 def test_rows_of_a_void_epoch_are_dropped_on_resume(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from .train import train
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # Typer exports this one subclass of it only
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="pan",
     help="Semantic segmentation with the Pyramid Attention Network: from a folder of pictures to a model.",
@@ -54,13 +56,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code.
 
     0 done, 1 some inputs of many failed and the rest were done, 2 a mistake of the user's (one line on stderr),
-    130 interrupted.
+    `INTERRUPTED` (130) by Ctrl-C.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     words = [word for word in given if word != "--debug"] or ["--help"]
     try:
-        return int(app(words, prog_name="pan", standalone_mode=False) or 0)
+        code = int(app(words, prog_name="pan", standalone_mode=False) or 0)
+        if code == INTERRUPTED:  # Typer has caught the KeyboardInterrupt
+            print("pan: interrupted", file=sys.stderr)
+        return code
     except UserError as error:
         if debug:
             raise
@@ -73,6 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verb = f" {words[0]}" if words[0] in {command.name for command in app.registered_commands} else ""
         print(f"pan: {message} (see: pan{verb} --help)", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("pan: interrupted", file=sys.stderr)
-        return 130
+    except OSError as error:
+        if debug:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"pan: {where}{error.strerror or error}; check the path and its permissions", file=sys.stderr)
+        return 2

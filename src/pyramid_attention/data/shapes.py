@@ -42,7 +42,7 @@ CLASSES = ClassTable(
 SPLITS = ("train", "val", "test")
 
 Field = NDArray[Any]
-"""One float32 a pixel, H×W."""
+"""float32: one a pixel (H×W), or one a channel and pixel (3×H×W; 3×1×1 is a colour)."""
 
 
 # Outlines: the signed distance in pixels (negative inside) at (u, v) from the centre
@@ -196,7 +196,7 @@ def _noise(rng: np.random.Generator, size: int) -> Field:
         field = np.asarray(Image.fromarray(field).resize((cells, cells), Image.Resampling.BICUBIC))
         if strength:
             field = field + strength * rng.random((cells, cells), dtype=np.float32)
-    return (field - 0.35) / 1.0
+    return field - 0.35
 
 
 def _background(rng: np.random.Generator, size: int) -> Field:

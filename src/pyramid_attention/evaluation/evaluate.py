@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from ..classes import ClassTable
 from ..data import Dataset, Sample, open_dataset
 from ..errors import UserError
-from ..files import make_folder, whole_file
+from ..files import make_folder, write_json
 from ..inference import Segmenter
 from ..inference.prefetch import prefetch
 from .confusion import ConfusionMatrix
@@ -47,8 +46,7 @@ class Evaluation:
 
     def save_json(self, path: str | Path) -> None:
         """Write `metrics()` to a JSON file, whole or not at all."""
-        with whole_file(path) as temporary:
-            temporary.write_text(json.dumps(self.metrics(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        write_json(path, self.metrics())
 
 
 def evaluate_samples(

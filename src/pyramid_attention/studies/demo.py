@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data import open_dataset
-from ..errors import UserError
 from ..evaluation import evaluate
-from ..files import make_folder
+from ..files import free_folder, make_folder
 from ..images import write_image
 from ..inference import Segmenter
 from ..inference.predict import predict_files
 from ..report.overlays import overlay_with_legend
 from ..report.progress import progress
 from ..report.tables import per_class_table
-from ..training import train
+from ..training import load_recipe, train
 
 PICTURES = 6
 
@@ -43,21 +42,19 @@ def run_demo(out: str | Path, seed: int = 0, overrides: Iterable[str] = (), devi
     """Train by the `shapes` recipe, evaluate on its test split, segment some of its pictures as files.
 
     Args:
-        out: the folder for everything: run/, test.json, report/, photos/, masks/.
+        out: the folder for everything (run/, test.json, report/, photos/, masks/); with a number where it holds files.
         seed: of the pictures and of the training.
         overrides: recipe fields as "train.epochs=1".
         device: "auto", "cpu", "cuda" or "mps".
 
     Raises:
-        UserError: the folder already holds a demonstration, or a recipe field is wrong.
+        UserError: the folder cannot be made, or a recipe field is wrong.
     """
-    folder = Path(out)
-    if folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"{folder} already holds files; remove it, or choose another folder with --out")
+    folder = free_folder(Path(out))
     fields = [f"seed={seed}", f"data.options.seed={seed}", *overrides]
     result = train("shapes", "shapes", fields, out=folder / "run", device=device)
     segmenter = Segmenter.load(result.model, device)
-    dataset = open_dataset("shapes", seed=seed)
+    dataset = open_dataset("shapes", **load_recipe(result.folder / "recipe.yaml").data.options)
     unseen = dataset.split("test")
     with progress("evaluating on unseen pictures", len(unseen)) as advance:
         evaluation = evaluate(dataset, segmenter, "test", report=folder / "report", on_sample=advance)

@@ -39,7 +39,7 @@ def _as_it_is(sample: Any) -> Any:
 
 
 def loader_processes(wanted: int | None, device: torch.device) -> int:
-    """Loader processes: as wanted, else one a core for an accelerator (8 at most), and one beside a CPU that trains."""
+    """Loader processes: as wanted, else one a core for CUDA (8 at most), and one beside a CPU that trains."""
     if wanted is not None:
         return wanted
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -18,12 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ..errors import UserError, nearest
 from ..files import whole_file
 
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class DataRecipe(_Group):
@@ -62,11 +62,14 @@ class ModelRecipe(_Group):
     options: dict[str, Any] = Field(default_factory=dict, description="channels, kernels, gate, …")
 
     @model_validator(mode="after")
-    def _photographs_have_three_channels(self) -> ModelRecipe:
+    def _fits_photographs(self) -> ModelRecipe:
         if self.in_channels != 3:
             raise ValueError(
                 "training reads RGB photographs, so in_channels must be 3 (other values work in build_model only)"
             )
+        misplaced = sorted(self.options.keys() & {*type(self).model_fields, "num_classes"})
+        if misplaced:
+            raise ValueError(f"{', '.join(misplaced)} is no option: set it as model.NAME (num_classes is the data's)")
         return self
 
 
@@ -75,7 +78,7 @@ class TrainRecipe(_Group):
 
     epochs: Positive = 100
     batch_size: Positive = 16
-    accumulate: Positive = Field(1, description="batches whose gradients are summed before a step")
+    accumulate: Positive = Field(1, description="batches whose gradients are averaged for a step")
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Annotated[float, Field(gt=0)] = 4e-3
     backbone_factor: Annotated[float, Field(gt=0)] = Field(1.0, description="the backbone's rate, as a multiple of it")
@@ -148,7 +151,7 @@ def _read_tree(name: str | Path, using: tuple[str, ...] = ()) -> dict[str, Any]:
         text = (resources.files(__package__) / "recipes" / f"{name}.yaml").read_text()
     elif Path(name).suffix in (".yaml", ".yml"):
         try:
-            text = Path(name).read_text()
+            text = Path(name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not text"
             raise UserError(f"cannot read the recipe {name}: {reason}") from None
@@ -156,7 +159,7 @@ def _read_tree(name: str | Path, using: tuple[str, ...] = ()) -> dict[str, Any]:
         raise UserError(f"no recipe is called '{name}'.{nearest(str(name), list_recipes())} A file ends in .yaml")
     try:
         tree = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # an impossible date is a ValueError
         where = getattr(error, "problem_mark", None)
         line = f" (line {where.line + 1})" if where else ""
         raise UserError(f"the recipe {name} is not valid YAML{line}: {getattr(error, 'problem', error)}") from None
@@ -165,6 +168,10 @@ def _read_tree(name: str | Path, using: tuple[str, ...] = ()) -> dict[str, Any]:
     base = tree.pop("base", None)
     if base is None:
         return tree
+    if not isinstance(base, str):
+        raise UserError(f"the recipe {name} has the base {base!r}; write the name of a recipe or a .yaml file")
+    if base not in list_recipes():
+        base = Path(name).parent / base
     return _merge(_read_tree(base, (*using, str(name))), tree)
 
 
@@ -182,7 +189,7 @@ def _parse_override(text: str) -> dict[str, Any]:
         raise UserError(f"--set takes field=value (as in train.epochs=5), not '{text}'")
     try:
         tree: Any = yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         tree = value
     for part in reversed(key.strip().split(".")):
         tree = {part: tree}

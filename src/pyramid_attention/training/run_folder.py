@@ -8,10 +8,9 @@ exactly once.
 from __future__ import annotations
 
 import csv
-import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from .. import __version__
 from ..data import Sample
 from ..errors import UserError
 from ..evaluation.pictures import write_samples
-from ..files import make_folder, whole_file
+from ..files import make_folder, whole_file, write_json
 from ..inference import Segmenter
 from ..report.curves import plot_curves
 from .recipe import Recipe
@@ -57,15 +56,7 @@ def finished_epochs(checkpoint: Path) -> int:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
         return len(state["callbacks"][RunFolder.__name__]["rows"])
     except Exception as error:  # torch.load raises many types on a damaged file
-        raise UserError(
-            f"{checkpoint} is damaged or of another program ({error}); remove it to begin the run anew"
-        ) from error
-
-
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write as JSON, whole or not at all."""
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(data, indent=2) + "\n")
+        raise UserError(f"{checkpoint} is damaged or of another program; remove it to begin the run anew") from error
 
 
 class RunFolder(pl.Callback):
@@ -104,8 +95,7 @@ class RunFolder(pl.Callback):
             trainer.check_val_every_n_epoch = 1  # the last epoch is always validated
         self._epoch_began = time.monotonic()
         self._batches = 0
-        assert isinstance(pl_module, SegmentationTask)
-        pl_module.loss_sum.zero_()
+        self._losses: list[float] = []
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Count; the time of the last batch of an epoch is when training it ended and validation began."""
@@ -118,7 +108,8 @@ class RunFolder(pl.Callback):
         Raises:
             UserError: it is not finite: training diverged.
         """
-        loss = float(task.loss_sum) / max(1, self._batches)
+        self._losses += task.take_losses()
+        loss = sum(self._losses) / len(self._losses)
         if not math.isfinite(loss):
             raise UserError(
                 f"the loss is {loss} in epoch {len(self.rows) + 1}; lower train.learning_rate (now"
@@ -138,6 +129,11 @@ class RunFolder(pl.Callback):
         epoch = len(self.rows) + 1
         loss = self._mean_loss(task)
         metrics = task.take_validation()
+        if metrics and not metrics["pixels"]:
+            raise UserError(
+                f"all masks of the split '{self.recipe.data.val_split}' are void, so no mIoU can be measured; label"
+                " some of its photographs, or choose another with data.val_split"
+            )
         seconds = self._training_ended - self._epoch_began
         self.rows.append(
             {

@@ -36,6 +36,8 @@ def build_loss(train: TrainRecipe, class_names: tuple[str, ...]) -> nn.Module:
         raise UserError(
             f"train.class_weights has {len(weights)} values for {len(class_names)} classes ({', '.join(class_names)})"
         )
+    if weights is not None and not any(weights):
+        raise UserError("train.class_weights are all 0, so nothing would be learnt; give some class a weight")
     parts: dict[str, Callable[[], nn.Module]] = {
         "cross_entropy": lambda: CrossEntropy(weights, train.label_smoothing),
         "ohem": lambda: OhemCrossEntropy(train.ohem_threshold, train.ohem_keep, weights, train.label_smoothing),
@@ -59,7 +61,6 @@ class SegmentationTask(pl.LightningModule):
 
     mean: Tensor
     std: Tensor
-    loss_sum: Tensor
 
     def __init__(self, network: SegmentationModel, recipe: Recipe, steps: int) -> None:
         super().__init__()
@@ -70,10 +71,11 @@ class SegmentationTask(pl.LightningModule):
         self.loss = build_loss(recipe.train, network.classes.names)
         decay = recipe.train.ema
         self.averaged = None if decay is None else ModelEmaV3(network, decay=decay, use_warmup=True)
+        self.averaged_at = 0
         self.validation: Evaluation | None = None
         self.register_buffer("mean", torch.tensor(network.mean).view(1, -1, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(network.std).view(1, -1, 1, 1) * 255, persistent=False)
-        self.register_buffer("loss_sum", torch.zeros((), dtype=torch.float64), persistent=False)
+        self.losses: list[Tensor] = []
         # A bound method, not a module: compiled code must not change the names in the state dict.
         self._forward = torch.compile(network.forward) if recipe.train.compile else network.__call__
 
@@ -93,18 +95,29 @@ class SegmentationTask(pl.LightningModule):
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """Loss of one batch: `image` N×3×h×w uint8, `mask` N×h×w int64."""
         loss: Tensor = self.loss(self._forward(self.normalise(batch["image"])), batch["mask"])
-        self.loss_sum += loss.detach()
+        self.losses.append(loss.detach())
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, index: int) -> None:
         """Let the averaged weights follow, once for each optimiser step."""
-        if self.averaged is not None and not self.trainer.fit_loop._should_accumulate():
+        if self.averaged is not None and self.global_step > self.averaged_at:
             self.averaged.update(self.network, step=self.global_step)
+            self.averaged_at = self.global_step
 
     def on_validation_epoch_start(self) -> None:
         """Begin an empty evaluation, with the Segmenter that the user will get."""
         self.segmenter = Segmenter(TorchEngine(self.best_network, self.device))
         self.validation = Evaluation(self.segmenter.classes)
+
+    def on_train_start(self) -> None:
+        """Where a resumed run stands."""
+        self.averaged_at = self.global_step
+
+    def take_losses(self) -> list[float]:
+        """The losses of the batches since the last call."""
+        losses = torch.stack(self.losses).tolist() if self.losses else []
+        self.losses = []
+        return losses
 
     def validation_step(self, sample: NamedPair, index: int) -> None:
         """Segment one photograph and count its pixels against its mask."""

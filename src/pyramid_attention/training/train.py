@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from ..data import Dataset, check_samples, open_dataset
 from ..errors import UserError
-from ..files import make_folder
+from ..files import free_folder, holds_files, make_folder
 from ..inference import Segmenter
 from ..inference.devices import is_out_of_memory, resolve_device
 from ..models import SegmentationModel, build_model
@@ -28,6 +28,8 @@ from .recipe import Recipe, TrainRecipe, list_recipes, load_recipe
 from .run_folder import RunFolder, finished_epochs, last_checkpoint
 from .task import SegmentationTask
 
+NO_EFFECT = ("data.path", "data.workers", "data.cache", "data.check")
+"""Fields that may change when a run is resumed: the data may have moved, and the others do not touch the result."""
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -50,15 +52,6 @@ class TrainResult:
     val_split: str
 
 
-def _free_folder(dataset: Dataset) -> Path:
-    """runs/NAME, with a number where that is taken."""
-    name = dataset.format if dataset.root is None else dataset.root.resolve().name
-    folder, number = Path("runs") / name, 2
-    while folder.exists():
-        folder, number = Path("runs") / f"{name}-{number}", number + 1
-    return folder
-
-
 def _stored_recipe(folder: Path) -> Recipe | None:
     """The recipe of the run in a folder; None where no run began.
 
@@ -67,23 +60,40 @@ def _stored_recipe(folder: Path) -> Recipe | None:
     """
     if (folder / "recipe.yaml").exists():
         return load_recipe(folder / "recipe.yaml")
-    if folder.is_dir() and any(folder.iterdir()):
+    if holds_files(folder):
         raise UserError(f"{folder} is not a run folder (it has no recipe.yaml); name the run to resume with --out")
     return None
 
 
-def _refuse_used(folder: Path) -> None:
-    if folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"{folder} already holds files; go on with its run with --resume, or choose another --out")
-
-
 def _refuse_changes(asked: Recipe, stored: Recipe, folder: Path) -> None:
-    changed = [field for field in asked.differences(stored) if field != "data.path"]  # data may have moved
+    changed = [field for field in asked.differences(stored) if field not in NO_EFFECT]
     if changed:
         raise UserError(
             f"the run in {folder} was begun with another {', '.join(changed)}; resume it without --recipe and --set, or"
             " begin a new run with another --out"
         )
+
+
+def _settle(
+    data: str | Path,
+    recipe: str | Path | Recipe | None,
+    overrides: list[str],
+    format: str | None,
+    stored: Recipe | None,
+) -> tuple[Recipe, Dataset]:
+    """The recipe and the opened data set; each can decide the other (the format the recipe, the recipe the format)."""
+    if recipe is None and str(data) == "shapes":
+        recipe = "shapes"
+    if stored is not None and recipe is None and not overrides:
+        recipe = stored
+    if recipe is not None:
+        settled = load_recipe(recipe, overrides)
+        return settled, open_dataset(data, format or settled.data.format, **settled.data.options)
+    dataset = open_dataset(data, format)
+    settled = load_recipe(dataset.format if dataset.format in list_recipes() else "finetune", overrides)
+    if settled.data.options or settled.data.format not in (None, dataset.format):
+        dataset = open_dataset(data, format or settled.data.format, **settled.data.options)
+    return settled, dataset
 
 
 def _build_network(recipe: Recipe, dataset: Dataset) -> SegmentationModel:
@@ -135,7 +145,13 @@ def _fit(trainer: pl.Trainer, task: SegmentationTask, loaders: tuple[Any, Any], 
             warnings.filterwarnings("ignore", module="lightning")
             warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
             trainer.fit(task, *loaders, ckpt_path=checkpoint, weights_only=True)
-    except RuntimeError as error:
+    except SystemExit:  # what Lightning makes of an interrupt
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
+    except UserError as error:  # from a loader process it comes wrapped in the process's traceback
+        raise UserError(str(error).rpartition("UserError: ")[2]) from error
+    except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise UserError(
                 f"out of memory; lower train.batch_size (now {train.batch_size}; train.accumulate makes up for it) or"
@@ -177,20 +193,16 @@ def train(
         raise UserError("--resume needs --out, the folder of the run to go on with")
     where = resolve_device(device)
     stored = _stored_recipe(Path(out)) if resume and out is not None else None
-    if out is not None and not resume:
-        _refuse_used(Path(out))
-    dataset = None if str(data) == "shapes" else open_dataset(data, format)
-    if stored is not None and recipe is None and not overrides:
-        settled = stored
-    else:
-        fitting = "finetune" if dataset is None or dataset.format not in list_recipes() else dataset.format
-        settled = load_recipe(recipe or ("shapes" if dataset is None else fitting), overrides)
-    if dataset is None or settled.data.options or settled.data.format not in (None, dataset.format):
-        dataset = open_dataset(data, format or settled.data.format, **settled.data.options)
+    if out is not None and not resume and holds_files(Path(out)):
+        raise UserError(f"{out} already holds files; go on with its run with --resume, or choose another --out")
+    settled, dataset = _settle(data, recipe, overrides, format, stored)
     settled = settled.with_data(str(data), dataset.format)
     if stored is not None:
         _refuse_changes(settled, stored, Path(out or ""))
-    folder = make_folder(_free_folder(dataset) if out is None else out)
+    name = dataset.format if dataset.root is None else dataset.root.resolve().name
+    folder = make_folder(free_folder(Path("runs") / name) if out is None else out)
+    for left in folder.rglob(".*.tmp*"):
+        left.unlink()  # of a run that was killed while it wrote
     for note in dataset.notes:
         print(note, file=sys.stderr)
     samples = [dataset.split(name) for name in (settled.data.train_split, settled.data.val_split)]

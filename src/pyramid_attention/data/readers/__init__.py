@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,6 +46,10 @@ def open_dataset(data: str | Path, format: str | None = None, **options: Any) ->
     if str(data) == "shapes":
         if format not in (None, "shapes"):
             raise UserError(f"shapes are drawn, not read as '{format}'; write ./shapes for a folder of that name")
+        known = inspect.signature(shapes.open_shapes).parameters
+        for option in options:
+            if option not in known:
+                raise UserError(f"shapes has no option '{option}'.{nearest(option, known)}")
         return shapes.open_shapes(**options)
     if options:
         raise UserError(f"the options {', '.join(sorted(options))} belong to shapes; {data} takes none")

@@ -245,6 +245,7 @@ def _scan(root: Path, masks: Sequence[Path], void: Sequence[int]) -> dict[int, s
     if len(found) < 2 or 2 * len(found) < count:  # 0 and 255, or 0, 127 and 254: a count would invent classes
         raise UserError(
             f"the masks in {root} hold the ids {sorted(ids)[:12]}, which do not say how many classes there are; name"
-            f" them in {root / 'dataset.yaml'}, for example: names: {{0: background, {max(ids)}: object}}"
+            f" them in {root / 'dataset.yaml'}, for example: names: {{0: background, {found[-1] if any(found) else 1}:"
+            " object}"
         )
     return {i: f"class {i}" for i in range(count)}
