@@ -13,6 +13,7 @@ import typer
 
 from .. import __version__
 from ..errors import UserError
+from .ablate import ablate
 from .demo import demo
 from .eval import evaluate
 from .predict import predict
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("predict")(predict)
+app.command("ablate")(ablate)
 app.command("demo")(demo)
 
 

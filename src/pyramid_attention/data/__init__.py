@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .readers import READERS, open_dataset
-from .samples import Dataset, FileSample, Sample, check_samples
+from .samples import Dataset, FileSample, Sample, check_samples, reduce_samples
 
-__all__ = ["READERS", "Dataset", "FileSample", "Sample", "check_samples", "open_dataset"]
+__all__ = ["READERS", "Dataset", "FileSample", "Sample", "check_samples", "open_dataset", "reduce_samples"]

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ..classes import IGNORE, ClassTable
 from ..errors import UserError, nearest
@@ -90,6 +91,37 @@ class FileSample:
                 f" {_listed(np.flatnonzero(self.lookup != UNKNOWN))}, void included; correct the mask or the table"
             )
         return labels.astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedSample:
+    """A sample made smaller by a whole factor, for small budgets: n pixels become ⌈n / factor⌉.
+
+    A pixel of the photograph is the mean of a square of `factor` × `factor`, one of the mask the label in its middle.
+    """
+
+    sample: Sample
+    factor: int
+
+    @property
+    def name(self) -> str:
+        """That of the sample."""
+        return self.sample.name
+
+    def read_image(self) -> NDArray[np.uint8]:
+        """The smaller photograph, ⌈H/factor⌉×⌈W/factor⌉×3 uint8 RGB."""
+        return np.asarray(Image.fromarray(self.sample.read_image()).reduce(self.factor))
+
+    def read_mask(self) -> NDArray[np.uint8]:
+        """The smaller mask, ⌈H/factor⌉×⌈W/factor⌉ uint8."""
+        mask = self.sample.read_mask()
+        middles = [np.minimum(np.arange(0, side, self.factor) + self.factor // 2, side - 1) for side in mask.shape]
+        return mask[np.ix_(*middles)]
+
+
+def reduce_samples(samples: Sequence[Sample], factor: int) -> Sequence[Sample]:
+    """The samples, each side of them `factor` times smaller (`ReducedSample`); as they are for 1."""
+    return samples if factor == 1 else [ReducedSample(sample, factor) for sample in samples]
 
 
 def _listed(ids: NDArray[np.integer]) -> str:

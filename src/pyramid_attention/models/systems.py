@@ -55,6 +55,20 @@ def list_systems() -> list[str]:
     return list(SYSTEMS)
 
 
+def list_options(system: str = "pan", context: str | None = None, decoder: str | None = None) -> list[str]:
+    """The names of the options that a system, or its parts under other names, have.
+
+    Raises:
+        UserError: a name that does not exist.
+    """
+    named = _choose("system", system, SYSTEMS)
+    parts = (
+        _choose("context", context or named.context, CONTEXTS),
+        _choose("decoder", decoder or named.decoder, DECODERS),
+    )
+    return sorted({name for part in parts for name in _options(part, {})})
+
+
 def build_model(
     system: str = "pan",
     *,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 HEADINGS = ("class", "IoU", "accuracy", "pixels")
@@ -32,16 +32,21 @@ def summary_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(title, percent(metrics[key])) for key, title in SUMMARY.items()]
 
 
-def per_class_table(metrics: Mapping[str, Any]) -> str:
-    """The table of classes and, below it, the summary, in Markdown."""
-    rows = [tuple(cell.replace("|", "\\|") for cell in row) for row in class_rows(metrics)]
-    widths = [max(len(row[column]) for row in (HEADINGS, *rows)) for column in range(len(HEADINGS))]
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown: the first row is its head, the first column text, the others numbers."""
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
 
-    def line(cells: tuple[str, ...]) -> str:
+    def line(cells: Sequence[str]) -> str:
         first, *numbers = zip(cells, widths, strict=True)
         return "| " + " | ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in numbers)]) + " |"
 
     rule = "|" + "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])]) + "|"
+    return "\n".join([line(rows[0]), rule, *map(line, rows[1:])])
+
+
+def per_class_table(metrics: Mapping[str, Any]) -> str:
+    """The table of classes and, below it, the summary, in Markdown."""
     summary = [f"- {title}: {number}" for title, number in summary_rows(metrics)]
     counted = f"- {metrics['images']:,} photographs, {metrics['pixels']:,} labelled pixels"
-    return "\n".join([line(HEADINGS), rule, *map(line, rows), "", *summary, counted]) + "\n"
+    return "\n".join([markdown([HEADINGS, *class_rows(metrics)]), "", *summary, counted]) + "\n"

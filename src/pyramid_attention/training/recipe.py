@@ -34,6 +34,7 @@ class DataRecipe(_Group):
     options: dict[str, Any] = Field(default_factory=dict, description="of the synthetic pictures: seed, train, size, …")
     train_split: str = "train"
     val_split: str = "val"
+    reduce: Positive = Field(1, description="make photographs and masks this many times smaller first")
     crop: tuple[Positive, Positive] = Field((512, 512), description="height and width of a training picture, in pixels")
     scale: tuple[float, float] = Field((0.5, 2.0), description="range of the random enlargement before the crop")
     flip: bool = Field(True, description="mirror every second picture left to right")

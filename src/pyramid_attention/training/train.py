@@ -6,7 +6,7 @@ import logging
 import math
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from ..data import Dataset, check_samples, open_dataset
+from ..data import Dataset, check_samples, open_dataset, reduce_samples
 from ..errors import UserError
 from ..files import free_folder, holds_files, make_folder
 from ..inference import Segmenter
@@ -74,29 +74,39 @@ def _refuse_changes(asked: Recipe, stored: Recipe, folder: Path) -> None:
         )
 
 
-def _settle(
+def settle(
     data: str | Path,
-    recipe: str | Path | Recipe | None,
-    overrides: list[str],
-    format: str | None,
-    stored: Recipe | None,
+    recipe: str | Path | Recipe | None = None,
+    overrides: Sequence[str] = (),
+    format: str | None = None,
+    stored: Recipe | None = None,
 ) -> tuple[Recipe, Dataset]:
-    """The recipe and the opened data set; each can decide the other (the format the recipe, the recipe the format)."""
+    """The recipe and the opened data set; each can decide the other (the format the recipe, the recipe the format).
+
+    Args:
+        data, recipe, overrides, format: as `train` takes them.
+        stored: the recipe of a run that is resumed.
+
+    Raises:
+        UserError: as `load_recipe` and `open_dataset`.
+    """
     if recipe is None and str(data) == "shapes":
         recipe = "shapes"
     if stored is not None and recipe is None and not overrides:
         recipe = stored
     if recipe is not None:
         settled = load_recipe(recipe, overrides)
-        return settled, open_dataset(data, format or settled.data.format, **settled.data.options)
+        dataset = open_dataset(data, format or settled.data.format, **settled.data.options)
+        return settled.with_data(str(data), dataset.format), dataset
     dataset = open_dataset(data, format)
     settled = load_recipe(dataset.format if dataset.format in list_recipes() else "finetune", overrides)
     if settled.data.options or settled.data.format not in (None, dataset.format):
         dataset = open_dataset(data, format or settled.data.format, **settled.data.options)
-    return settled, dataset
+    return settled.with_data(str(data), dataset.format), dataset
 
 
-def _build_network(recipe: Recipe, dataset: Dataset) -> SegmentationModel:
+def build_network(recipe: Recipe, dataset: Dataset) -> SegmentationModel:
+    """The network of a recipe for the classes of a data set, as it is before training."""
     model = recipe.model
     torch.manual_seed(recipe.seed)
     network = build_model(
@@ -195,8 +205,7 @@ def train(
     stored = _stored_recipe(Path(out)) if resume and out is not None else None
     if out is not None and not resume and holds_files(Path(out)):
         raise UserError(f"{out} already holds files; go on with its run with --resume, or choose another --out")
-    settled, dataset = _settle(data, recipe, overrides, format, stored)
-    settled = settled.with_data(str(data), dataset.format)
+    settled, dataset = settle(data, recipe, overrides, format, stored)
     if stored is not None:
         _refuse_changes(settled, stored, Path(out or ""))
     name = dataset.format if dataset.root is None else dataset.root.resolve().name
@@ -205,12 +214,13 @@ def train(
         left.unlink()  # of a run that was killed while it wrote
     for note in dataset.notes:
         print(note, file=sys.stderr)
-    samples = [dataset.split(name) for name in (settled.data.train_split, settled.data.val_split)]
+    splits = (settled.data.train_split, settled.data.val_split)
+    samples = [reduce_samples(dataset.split(name), settled.data.reduce) for name in splits]
     if settled.data.check and dataset.root is not None:
         with progress("checking the data", sum(map(len, samples))) as advance:
             for split in samples:
                 check_samples(split, advance)
-    network = _build_network(settled, dataset)
+    network = build_network(settled, dataset)
     checkpoint = last_checkpoint(folder) if last_checkpoint(folder).exists() else None
     epochs_done = finished_epochs(checkpoint) if checkpoint else 0
     loaders = build_loaders(settled, samples[0], samples[1], where, epochs_done)

@@ -1,0 +1,57 @@
+"""`pan ablate`: variants of a network, trained on the same budget and compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import SomeFailed, UserError, require
+from .options import Device, Format
+
+
+def ablate(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="fpa, gau, context, systems, or a .yaml file.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="The data set's folder, or the word 'shapes'.")],
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="Another recipe than the study's; by default what fits.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A recipe field, for every variant.")
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="0,1,…", help="Other seeds than the study's (by default three).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to; by default studies/NAME.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in DIR.")] = False,
+    format: Format = None,
+    device: Device = "auto",
+) -> None:
+    """Train each variant of STUDY with each seed on DATA, on the same budget, and compare: tables, plot, classes."""
+    require("pan ablate", "torch", "lightning")
+    from ..report.comparison import overall_table
+    from ..studies.ablate import run_study
+
+    result = run_study(
+        study,
+        data,
+        fields=set_ or (),
+        recipe=recipe,
+        seeds=None if seeds is None else _numbers(seeds),
+        out=out,
+        resume=resume,
+        format=format,
+        device=device,
+    )
+    print(overall_table(result.comparison))
+    print(f"also by class, as CSV and as a plot, in {result.folder}")
+    if result.failures:
+        raise SomeFailed(f"{len(result.failures)} failed, see {result.folder / 'table.md'}; the rest is done")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise UserError(f"--seeds takes whole numbers with commas between, as in 0,1,2, not '{text}'") from None

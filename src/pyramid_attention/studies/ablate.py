@@ -1,0 +1,209 @@
+"""`pan ablate`: every variant of a study trained with every seed on the same budget, and the tables that come of it.
+
+A study's folder holds `study.yaml` (what was asked), one run folder a variant and seed under `runs/`, and the results,
+written anew after each run: `table.md`, `table.csv`, `per_class.csv`, `runs.csv`, `cost.png`. Runs go seed by seed, so
+that a study that is stopped has compared all variants with the first seeds. A run counts with the weights of its last
+epoch: the best of many validations would favour the variants that scatter most.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from ..data import Dataset, check_samples, reduce_samples
+from ..errors import UserError
+from ..files import free_folder, holds_files, make_folder, whole_file
+from ..models import list_options
+from ..models.cost import Cost, measure_cost
+from ..report.comparison import Comparison, Variant, write_comparison
+from ..report.progress import progress
+from ..training import NO_EFFECT, Recipe, build_network, load_recipe, settle, train
+from .study import Study, load_study, overrides
+
+
+@dataclass
+class AblationResult:
+    """What a study found.
+
+    Attributes:
+        folder: of the study.
+        comparison: the numbers of its tables.
+        failures: why, by "variant, seed n" (or by the variant, where its network cannot be built).
+    """
+
+    folder: Path
+    comparison: Comparison
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def run_study(
+    study: str | Path | Study,
+    data: str | Path,
+    *,
+    fields: Iterable[str] = (),
+    recipe: str | None = None,
+    seeds: tuple[int, ...] | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    format: str | None = None,
+    device: str = "auto",
+) -> AblationResult:
+    """Train and compare the variants of a study.
+
+    Args:
+        study: a built-in name, a .yaml file, or a `Study`.
+        data: a data set's folder in any format the readers know, or "shapes".
+        fields: recipe fields for every variant as "train.epochs=5", over those of the study.
+        recipe: another than the study's.
+        seeds: others than the study's.
+        out: the study's folder; by default studies/NAME, with a number where that is taken.
+        resume: go on with the study in `out`.
+        format: the reader's name; found by looking where it is not given.
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        UserError: a study, recipe or data set that is wrong, or a folder that holds something else. What fails while a
+            variant is built or trained is kept in the result instead, and the other variants go on.
+    """
+    name = "study" if isinstance(study, Study) else Path(study).stem
+    study = study if isinstance(study, Study) else load_study(study, seeds)
+    if out is not None and not resume and holds_files(Path(out)):
+        raise UserError(f"{out} already holds files; go on with its study with --resume, or choose another --out")
+    if resume and out is None:
+        raise UserError("--resume needs --out, the folder of the study to go on with")
+    recipes, dataset = _settle_all(study, data, list(fields), recipe, format)
+    folder = free_folder(Path("studies") / name) if out is None else Path(out)
+    _refuse_another_study(folder, recipes)
+    make_folder(folder)
+    _keep_study(study, folder, recipes)
+    _check(recipes[study.reference], dataset)
+
+    result = AblationResult(folder, _comparison(study, recipes, dataset))
+    for variant in study.variants:
+        try:
+            result.comparison.variants[variant].cost = _cost(recipes[variant], dataset, result.comparison.size)
+        except Exception as error:  # one broken variant must not stop the others
+            _fail(result, variant, error)
+    todo = [
+        (variant, seed)
+        for seed in study.seeds
+        for variant in study.variants
+        if result.comparison.variants[variant].cost
+    ]
+    for number, (variant, seed) in enumerate(todo, 1):
+        run = folder / "runs" / variant / f"seed-{seed}"
+        try:
+            if not (run / "metrics.json").exists():
+                print(f"[{number}/{len(todo)}] {variant}, seed {seed}", file=sys.stderr, flush=True)
+                train(data, _seeded(recipes[variant], seed), out=run, resume=True, device=device)
+            shutil.rmtree(run / "checkpoints", ignore_errors=True)  # only a run that is to go on needs them
+            metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+            result.comparison.variants[variant].runs[seed] = metrics["last"]
+        except Exception as error:
+            _fail(result, f"{variant}, seed {seed}", error)
+        write_comparison(result.comparison, result.failures, folder)
+    write_comparison(result.comparison, result.failures, folder)
+    return result
+
+
+def _settle_all(
+    study: Study, data: str | Path, fields: list[str], recipe: str | None, format: str | None
+) -> tuple[dict[str, Recipe], Dataset]:
+    """The resolved recipe of every variant, and the data set.
+
+    Options that not all networks have (channels of a baseline) go to those that have them.
+    """
+    recipes = {}
+    for name, own in study.variants.items():
+        asked = [*overrides(study.fields), *fields, *overrides(own)]
+        settled, dataset = settle(data, recipe or study.recipe, asked, format)
+        model = settled.model
+        known = list_options(model.system, model.context, model.decoder)
+        named = {field.removeprefix("model.options.") for field in own} | own.get("model.options", {}).keys()
+        options = {option: value for option, value in model.options.items() if option in known or option in named}
+        model = model.model_copy(update={"options": options})
+        train_ = settled.train.model_copy(update={"validate_every": settled.train.epochs})
+        check = settled.data.model_copy(update={"check": False})  # once, for all
+        recipes[name] = settled.model_copy(update={"model": model, "train": train_, "data": check})
+    return recipes, dataset
+
+
+def _seeded(recipe: Recipe, seed: int) -> Recipe:
+    return recipe.model_copy(update={"seed": seed})
+
+
+def _refuse_another_study(folder: Path, recipes: dict[str, Recipe]) -> None:
+    """A folder to be resumed must hold runs of these recipes only."""
+    if holds_files(folder) and not (folder / "study.yaml").exists():
+        raise UserError(f"{folder} is not a study's folder (it has no study.yaml); choose another --out")
+    for path in sorted(folder.glob("runs/*/seed-*/recipe.yaml")):
+        variant = path.parent.parent.name
+        stored = load_recipe(path)
+        if variant not in recipes:
+            continue  # a variant that was taken out of the study since: its runs stay, unused
+        changed = [name for name in _seeded(recipes[variant], stored.seed).differences(stored) if name not in NO_EFFECT]
+        if changed:
+            raise UserError(
+                f"{path.parent} was begun with another {', '.join(changed)}; resume with the same study and --set, or"
+                " begin a new one with another --out"
+            )
+
+
+def _keep_study(study: Study, folder: Path, recipes: dict[str, Recipe]) -> None:
+    """Write `study.yaml`: the study, and the resolved recipe of its reference."""
+    text = yaml.safe_dump(
+        {**study.model_dump(mode="json"), "recipe": f"{study.reference}.yaml"}, sort_keys=False, allow_unicode=True
+    )
+    recipes[study.reference].save(folder / f"{study.reference}.yaml")
+    with whole_file(folder / "study.yaml") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _check(recipe: Recipe, dataset: Dataset) -> None:
+    """Decode all that will be read, once."""
+    if dataset.root is None:
+        return
+    samples = [dataset.split(name) for name in (recipe.data.train_split, recipe.data.val_split)]
+    with progress("checking the data", sum(map(len, samples))) as advance:
+        for split in samples:
+            check_samples(split, advance)
+
+
+def _comparison(study: Study, recipes: dict[str, Recipe], dataset: Dataset) -> Comparison:
+    recipe = recipes[study.reference]
+    photograph = reduce_samples(dataset.split(recipe.data.val_split), recipe.data.reduce)[0].read_image()
+    train_ = recipe.train
+    budget = (
+        f"{train_.epochs} epochs of {len(dataset.split(recipe.data.train_split))} pictures, batches of"
+        f" {train_.batch_size * train_.accumulate}, crops of {recipe.data.crop[1]}×{recipe.data.crop[0]}, backbone"
+        f" {recipe.model.backbone} {'pre-trained' if recipe.model.pretrained else 'from scratch'}"
+    )
+    return Comparison(
+        title=study.title,
+        budget=budget,
+        split=recipe.data.val_split,
+        size=photograph.shape[:2],
+        reference=study.reference,
+        seeds=study.seeds,
+        classes=dataset.classes.names,
+        variants={name: Variant() for name in study.variants},
+    )
+
+
+def _cost(recipe: Recipe, dataset: Dataset, size: tuple[int, int]) -> Cost:
+    from_scratch = recipe.model.model_copy(update={"pretrained": False})
+    return measure_cost(build_network(recipe.model_copy(update={"model": from_scratch}), dataset), size)
+
+
+def _fail(result: AblationResult, what: str, error: Exception) -> None:
+    """Keep why something did not work, and say so."""
+    reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    result.failures[what] = " ".join(reason.split())
+    print(f"{what} failed: {result.failures[what]}", file=sys.stderr, flush=True)
