@@ -28,6 +28,7 @@ def test_pan_is_fpa_and_gau_with_the_papers_options():
         "num_classes": 21,
         "pretrained": False,
         "output_stride": 16,
+        "dilate_first": False,
         "in_channels": 3,
         "channels": 256,
         "attention_channels": None,
@@ -38,6 +39,9 @@ def test_pan_is_fpa_and_gau_with_the_papers_options():
         "gate": "channel",
         "gate_activation": "relu",
         "low_kernel": 3,
+        "low_activation": "none",
+        "conv_bias": False,
+        "rounding": "ceil",
         "align_corners": False,
     }
     assert config == expected

@@ -110,7 +110,7 @@ class ReducedSample:
 
     def read_image(self) -> NDArray[np.uint8]:
         """The smaller photograph, ⌈H/factor⌉×⌈W/factor⌉×3 uint8 RGB."""
-        return np.asarray(Image.fromarray(self.sample.read_image()).reduce(self.factor))
+        return np.array(Image.fromarray(self.sample.read_image()).reduce(self.factor))
 
     def read_mask(self) -> NDArray[np.uint8]:
         """The smaller mask, ⌈H/factor⌉×⌈W/factor⌉ uint8."""

@@ -44,6 +44,8 @@ class Backbone(nn.Module):
         output_stride: 8, 16 or 32; the picture is never shrunk further.
         in_channels: of the pictures.
         pretrained: load timm's weights, or those of a local file (its path).
+        dilate_first: dilate the first convolution of a stage that does not shrink, too, for weights that were trained
+            so elsewhere; ResNets only.
 
     Attributes:
         channels: of the four maps.
@@ -56,7 +58,14 @@ class Backbone(nn.Module):
             that cannot be had.
     """
 
-    def __init__(self, name: str, output_stride: int, in_channels: int, pretrained: bool | str = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        output_stride: int,
+        in_channels: int,
+        pretrained: bool | str = False,
+        dilate_first: bool = False,
+    ) -> None:
         super().__init__()
         if not timm.is_model(name):
             hint = nearest(name, timm.list_models())
@@ -67,6 +76,8 @@ class Backbone(nn.Module):
         body, options = _of_any_size(name, output_stride, options)
         if pretrained:
             body = _with_weights(name, pretrained, options)
+        if dilate_first:
+            _dilate_first(body, name, output_stride)
         self.multiple = 1 if _refusal(body, (1, 1), in_channels, 32) is None else 32
         self.body: nn.Module = convert_norms(body).train()
         if not pretrained:
@@ -179,6 +190,19 @@ def _open_branches(body: nn.Module) -> None:
     for norm in body.modules():
         if isinstance(norm, Norm) and not norm.weight.any():
             nn.init.constant_(norm.weight, 0.2)
+
+
+def _dilate_first(body: nn.Module, name: str, output_stride: int) -> None:
+    """Give all convolutions of the stages that do not shrink the dilation of the stage."""
+    stages = {"layer3": 16 // output_stride, "layer4": 32 // output_stride}
+    children = dict(body.named_children())
+    if not stages.keys() <= children.keys():
+        raise UserError(f"dilate_first is for ResNets, and backbone '{name}' is none")
+    for stage, dilation in stages.items():
+        for convolution in children[stage].modules():
+            if isinstance(convolution, nn.Conv2d) and dilation > 1:
+                convolution.dilation = (dilation, dilation)
+                convolution.padding = tuple(side // 2 * dilation for side in convolution.kernel_size)
 
 
 def _reason(error: Exception) -> str:

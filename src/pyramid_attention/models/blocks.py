@@ -112,10 +112,10 @@ def convert_sync_batchnorm(module: M) -> M:
 
 
 class Conv(nn.Conv2d):
-    """A convolution without bias and with "same" padding: size n becomes ⌈n / stride⌉."""
+    """A convolution with "same" padding (size n becomes ⌈n / stride⌉), by default without bias."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
-        super().__init__(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False)
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, bias: bool = False) -> None:
+        super().__init__(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """N×in×H×W → N×out×⌈H/stride⌉×⌈W/stride⌉."""
@@ -125,17 +125,24 @@ class Conv(nn.Conv2d):
         # To export a map of one channel PyTorch asks whether it is one pixel large, too, and binds the graph to the
         # answer. A second channel of zeros keeps it from asking.
         weight = F.pad(self.weight, (0, 0, 0, 0, 0, max(0, 2 - inputs), 0, max(0, 2 - outputs)))
+        bias = None if self.bias is None else F.pad(self.bias, (0, max(0, 2 - outputs)))
         x = x.expand(-1, weight.shape[1], -1, -1)
-        return F.conv2d(x, weight, None, self.stride, self.padding)[:, :outputs]
+        return F.conv2d(x, weight, bias, self.stride, self.padding)[:, :outputs]
 
 
 class ConvNormAct(nn.Sequential):
     """`Conv`, `Norm`, and an activation or none."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, act: nn.Module | None = None
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        stride: int = 1,
+        act: nn.Module | None = None,
+        bias: bool = False,
     ) -> None:
-        super().__init__(Conv(in_channels, out_channels, kernel, stride), Norm(out_channels, act))
+        super().__init__(Conv(in_channels, out_channels, kernel, stride, bias), Norm(out_channels, act))
 
 
 def global_average(x: Tensor) -> Tensor:

@@ -4,11 +4,14 @@ How a segmentation network differs from the next is in two parts. The *context* 
 backbone and brings in the surroundings; the *decoder* brings back the detail from the finer maps. All else is shared.
 
     context(in_channels, …):                      has `out_channels`; N×in×h×w → N×out×h×w
-    decoder(in_channels, context_channels, …):    has `out_channels`; four maps and the context → N×out×H/4×W/4
+    decoder(in_channels, context_channels, …):    has `out_channels`; four maps and the context → N×out×h×w, at most at
+                                                  1/4 of the picture
+A decoder with `num_classes` among its options gives scores already and gets no head.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -71,7 +74,8 @@ class SegmentationModel(nn.Module):
         self.backbone = backbone
         self.context = context
         self.decoder = decoder
-        self.head = Head(int(decoder.out_channels), config["num_classes"])  # type: ignore[arg-type]  # see module
+        scores = "num_classes" in inspect.signature(type(decoder)).parameters
+        self.head = nn.Identity() if scores else Head(decoder.out_channels, config["num_classes"])  # type: ignore[arg-type]
         self.align_corners: bool = config["align_corners"]
         self.config = config
         self.mean = backbone.mean

@@ -12,9 +12,20 @@ from torch import nn
 
 from ..errors import UserError, nearest
 from .backbone import Backbone
+from .context.aspp import ASPP
 from .context.fpa import FPA
+from .context.global_pooling import GlobalPooling
+from .context.none import NoContext
+from .context.parsenet import ParseNetContext
+from .context.ppm import PPM
 from .context.pyramid_attention import PyramidAttentionContext
+from .context.se import SEContext
+from .decoder.bilinear import BilinearDecoder
+from .decoder.deeplab import DeepLabDecoder
+from .decoder.dfn import DFNDecoder
+from .decoder.fcn import FCNDecoder
 from .decoder.gau import GAUDecoder
+from .decoder.unet import UNetDecoder
 from .network import SegmentationModel
 
 
@@ -28,15 +39,37 @@ class System(NamedTuple):
 
 SYSTEMS = {
     "pan": System("fpa", "gau", "Li et al.: Pyramid Attention Network for Semantic Segmentation, BMVC 2018"),
+    "baseline": System("none", "bilinear", "the dilated backbone alone, as in Li et al., BMVC 2018"),
+    "fcn": System("none", "fcn", "Long et al.: Fully Convolutional Networks for Semantic Segmentation, CVPR 2015"),
+    "unet": System("none", "unet", "Ronneberger et al.: U-Net, MICCAI 2015"),
+    "parsenet": System("parsenet", "bilinear", "Liu et al.: ParseNet: Looking Wider to See Better, 2015"),
+    "senet": System("se", "bilinear", "Hu et al.: Squeeze-and-Excitation Networks, CVPR 2018"),
+    "pspnet": System("ppm", "bilinear", "Zhao et al.: Pyramid Scene Parsing Network, CVPR 2017"),
+    "deeplabv3": System("aspp", "bilinear", "Chen et al.: Rethinking Atrous Convolution, 2017"),
+    "deeplabv3plus": System(
+        "aspp", "deeplab", "Chen et al.: Encoder-Decoder with Atrous Separable Convolution, ECCV 2018"
+    ),
+    "dfn": System("global_pooling", "dfn", "Yu et al.: Learning a Discriminative Feature Network, CVPR 2018"),
 }
 
 CONTEXTS: dict[str, type[nn.Module]] = {
     "fpa": FPA,
     "pyramid_attention": PyramidAttentionContext,
+    "none": NoContext,
+    "parsenet": ParseNetContext,
+    "se": SEContext,
+    "ppm": PPM,
+    "aspp": ASPP,
+    "global_pooling": GlobalPooling,
 }
 
 DECODERS: dict[str, type[nn.Module]] = {
     "gau": GAUDecoder,
+    "bilinear": BilinearDecoder,
+    "fcn": FCNDecoder,
+    "unet": UNetDecoder,
+    "deeplab": DeepLabDecoder,
+    "dfn": DFNDecoder,
 }
 
 
@@ -45,6 +78,7 @@ class Network(typing.TypedDict):
 
     num_classes: typing.Annotated[int, pydantic.Field(ge=1, le=255)]
     output_stride: typing.Literal[8, 16, 32]
+    dilate_first: bool
     in_channels: pydantic.PositiveInt
     align_corners: bool
     pretrained: bool | str
@@ -62,11 +96,11 @@ def list_options(system: str = "pan", context: str | None = None, decoder: str |
         UserError: a name that does not exist.
     """
     named = _choose("system", system, SYSTEMS)
-    parts = (
+    parts: tuple[type[nn.Module], ...] = (
         _choose("context", context or named.context, CONTEXTS),
         _choose("decoder", decoder or named.decoder, DECODERS),
     )
-    return sorted({name for part in parts for name in _options(part, {})})
+    return sorted({name for part in parts for name in _keywords(part)} - set(Network.__annotations__))
 
 
 def build_model(
@@ -76,6 +110,7 @@ def build_model(
     backbone: str = "resnet18",
     pretrained: bool | str | PathLike[str] = False,
     output_stride: int = 16,
+    dilate_first: bool = False,
     in_channels: int = 3,
     align_corners: bool = False,
     context: str | None = None,
@@ -89,7 +124,7 @@ def build_model(
         num_classes: 1 to 255.
         backbone: any timm model with feature maps at 1/4 … 1/32.
         pretrained: start the backbone from timm's weights (downloaded when first used), or from those of a file.
-        output_stride: 8, 16 or 32, see `Backbone`.
+        output_stride: 8, 16 or 32; dilate_first: see `Backbone`.
         in_channels: of the pictures.
         align_corners: of every bilinear resampling.
         context, decoder: names, for a combination of one's own.
@@ -107,6 +142,7 @@ def build_model(
     common: dict[str, Any] = {
         "num_classes": num_classes,
         "output_stride": output_stride,
+        "dilate_first": dilate_first,
         "in_channels": in_channels,
         "align_corners": align_corners,
         "pretrained": pretrained,
@@ -115,14 +151,16 @@ def build_model(
     common = {name: _valid(name, value, types[name]) for name, value in common.items()}
     context_class = _choose("context", context, CONTEXTS)
     decoder_class = _choose("decoder", decoder, DECODERS)
-    context_options = _options(context_class, options | {"align_corners": common["align_corners"]})
-    decoder_options = _options(decoder_class, options | {"align_corners": common["align_corners"]})
+    context_options = _options(context_class, options | common)
+    decoder_options = _options(decoder_class, options | common)
     known = context_options | decoder_options
     for name in options:
         if name not in known:
             raise UserError(f"{context} and {decoder} have no option '{name}'.{nearest(name, known)}")
 
-    body = Backbone(backbone, common["output_stride"], common["in_channels"], common["pretrained"])
+    body = Backbone(
+        backbone, common["output_stride"], common["in_channels"], common["pretrained"], common["dilate_first"]
+    )
     top = context_class(body.channels[-1], **context_options)
     back = decoder_class(body.channels, top.out_channels, **decoder_options)
     names = {"system": system, "backbone": backbone, "context": context, "decoder": decoder}
@@ -146,11 +184,13 @@ def _choose(what: str, name: str, known: dict[str, T]) -> T:
 def _options(part: type[nn.Module], given: dict[str, Any]) -> dict[str, Any]:
     """The options of a part, its keyword-only arguments: those given, checked by their types, and defaults."""
     types = typing.get_type_hints(part.__init__, include_extras=True)
-    return {
-        name: _valid(name, given.get(name, parameter.default), types[name])
-        for name, parameter in inspect.signature(part).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
+    return {name: _valid(name, given.get(name, default), types[name]) for name, default in _keywords(part).items()}
+
+
+def _keywords(part: type[nn.Module]) -> dict[str, Any]:
+    """The keyword-only arguments of a part, with their defaults."""
+    parameters = inspect.signature(part).parameters.items()
+    return {name: parameter.default for name, parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
 
 
 def _valid(name: str, value: Any, type_: Any) -> Any:

@@ -8,26 +8,47 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from ...errors import UserError
 from ..blocks import ConvNormAct, Norm, initialise, of_global_average, resize
+from .se import SqueezeExcite
 
 Kernel = Literal[1, 3, 5, 7, 9, 11]
+Downsample = Literal["avg", "max", "conv"]
+Rounding = Literal["ceil", "floor"]
 
 
 class Down(nn.Sequential):
-    """One step down: the size n of the map becomes ⌈n / 2⌉, then (or at once, where strided) a k×k convolution."""
+    """One step down: the size n of the map becomes ⌈n / 2⌉, then (or at once, where strided) a k×k convolution.
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, how: Literal["avg", "max", "conv"]) -> None:
+    Where pooling is to round down it becomes ⌊n / 2⌋, but at least 1.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, how: Downsample, rounding: Rounding, conv_bias: bool
+    ) -> None:
         pool = {"avg": nn.AvgPool2d(2), "max": nn.MaxPool2d(2), "conv": nn.Identity()}[how]
         stride = 2 if how == "conv" else 1
         super().__init__(
             nn.Identity() if how == "conv" else RepeatBorder(),
             pool,
-            ConvNormAct(in_channels, out_channels, kernel, stride, act=nn.ReLU(inplace=True)),
+            ConvNormAct(in_channels, out_channels, kernel, stride, act=nn.ReLU(inplace=True), bias=conv_bias),
         )
+        self.rounds_down = rounding == "floor"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N×in×H×W → N×out×⌈H/2⌉×⌈W/2⌉, or rounded down."""
+        border, pool, convolve = self
+        pooled: Tensor = pool(border(x))
+        if self.rounds_down:  # leave out the windows that lie partly on the repeated border
+            for dim in (2, 3):
+                pooled = pooled.narrow(dim, 0, torch.sym_max(x.shape[dim] // 2, 1))
+        out: Tensor = convolve(pooled)
+        return out
 
 
 class RepeatBorder(nn.Module):
@@ -70,21 +91,6 @@ class TransposedUp(nn.Sequential):
         return x.narrow(2, 0, size[0]).narrow(3, 0, size[1])
 
 
-class SqueezeExcite(nn.Module):
-    """A weight a channel in 0 … 1 from the channels' means (Hu et al.: Squeeze-and-Excitation Networks, CVPR 2018)."""
-
-    def __init__(self, in_channels: int, out_channels: int, reduction: int = 16) -> None:
-        super().__init__()
-        middle = max(1, in_channels // reduction)
-        self.squeeze = nn.Conv2d(in_channels, middle, 1)
-        self.excite = nn.Conv2d(middle, out_channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """N×in×1×1 → N×out×1×1."""
-        weights: Tensor = self.excite(self.squeeze(x).relu()).sigmoid()
-        return weights
-
-
 class FPA(nn.Module):
     """Feature Pyramid Attention: N×in×H×W → N×channels×H×W, any H and W.
 
@@ -98,7 +104,12 @@ class FPA(nn.Module):
         upsample: bilinear, or a transposed convolution.
         global_branch: `gp`, global pooling added; `se`, squeeze-and-excitation of the input, which weights the channels
             of the product; or none.
+        conv_bias: give the convolutions a bias, though the norm behind takes it away again: for weights made elsewhere.
+        rounding: of the size of a map that is pooled.
         align_corners: of bilinear resampling.
+
+    Raises:
+        UserError: a rounding down of strided convolutions, which cannot.
     """
 
     def __init__(
@@ -108,33 +119,33 @@ class FPA(nn.Module):
         channels: PositiveInt = 256,
         attention_channels: PositiveInt | None = None,
         kernels: tuple[Kernel, Kernel, Kernel] = (7, 5, 3),
-        downsample: Literal["avg", "max", "conv"] = "avg",
+        downsample: Downsample = "avg",
         upsample: Literal["bilinear", "transposed"] = "bilinear",
         global_branch: Literal["gp", "se", "none"] = "gp",
+        conv_bias: bool = False,
+        rounding: Rounding = "ceil",
         align_corners: bool = False,
     ) -> None:
         super().__init__()
+        if (downsample, rounding) == ("conv", "floor"):
+            raise UserError("downsample='conv' rounds sizes up; rounding='floor' goes with 'avg' or 'max'")
         self.out_channels = channels
+
+        def convolution(inputs: int, outputs: int, kernel: int) -> ConvNormAct:
+            return ConvNormAct(inputs, outputs, kernel, act=nn.ReLU(inplace=True), bias=conv_bias)
+
         attention = attention_channels or channels
-        self.main = ConvNormAct(in_channels, channels, 1, act=nn.ReLU(inplace=True))
+        self.main = convolution(in_channels, channels, 1)
         self.downs = nn.ModuleList(
-            Down(in_channels if level == 0 else attention, attention, kernel, downsample)
+            Down(in_channels if level == 0 else attention, attention, kernel, downsample, rounding, conv_bias)
             for level, kernel in enumerate(kernels)
         )
-        self.levels = nn.ModuleList(
-            ConvNormAct(attention, attention, kernel, act=nn.ReLU(inplace=True)) for kernel in kernels
-        )
+        self.levels = nn.ModuleList(convolution(attention, attention, kernel) for kernel in kernels)
         self.ups = nn.ModuleList(
             TransposedUp(attention) if upsample == "transposed" else Up(align_corners) for _ in kernels
         )
-        self.widen = (
-            nn.Identity()
-            if attention in (1, channels)
-            else ConvNormAct(attention, channels, 1, act=nn.ReLU(inplace=True))
-        )
-        self.pooled = (
-            ConvNormAct(in_channels, channels, 1, act=nn.ReLU(inplace=True)) if global_branch == "gp" else None
-        )
+        self.widen = nn.Identity() if attention in (1, channels) else convolution(attention, channels, 1)
+        self.pooled = convolution(in_channels, channels, 1) if global_branch == "gp" else None
         self.excited = SqueezeExcite(in_channels, channels) if global_branch == "se" else None
         initialise(self)
 

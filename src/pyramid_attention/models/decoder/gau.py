@@ -17,6 +17,7 @@ from ..blocks import ConvNormAct, initialise, of_global_average, resize
 
 Gate = Literal["channel", "spatial", "both", "none"]
 GateActivation = Literal["relu", "sigmoid"]
+LowActivation = Literal["none", "relu"]
 
 
 class GAU(nn.Module):
@@ -35,6 +36,8 @@ class GAU(nn.Module):
         gate: Gate,
         gate_activation: GateActivation,
         low_kernel: int,
+        low_activation: LowActivation,
+        conv_bias: bool,
         align_corners: bool,
     ) -> None:
         super().__init__()
@@ -42,9 +45,10 @@ class GAU(nn.Module):
 
         def weight(outputs: int) -> ConvNormAct:
             act = nn.ReLU(inplace=True) if gate_activation == "relu" else nn.Sigmoid()
-            return ConvNormAct(high_channels, outputs, 1, act=act)
+            return ConvNormAct(high_channels, outputs, 1, act=act, bias=conv_bias)
 
-        self.low = ConvNormAct(low_channels, channels, low_kernel)
+        low_act = nn.ReLU(inplace=True) if low_activation == "relu" else None
+        self.low = ConvNormAct(low_channels, channels, low_kernel, act=low_act, bias=conv_bias)
         self.channel = weight(channels) if gate in ("channel", "both") else None
         self.spatial = weight(1) if gate in ("spatial", "both") else None
 
@@ -69,6 +73,8 @@ class GAUDecoder(nn.Module):
         channels: C, of the output.
         gate, gate_activation: see `GAU`.
         low_kernel: of the convolution on the low-level features (the paper compares 1 and 3).
+        low_activation: behind that convolution and its norm; the paper has none.
+        conv_bias: give the convolutions a bias, though the norm behind takes it away again: for weights made elsewhere.
         align_corners: of bilinear resampling.
     """
 
@@ -81,6 +87,8 @@ class GAUDecoder(nn.Module):
         gate: Gate = "channel",
         gate_activation: GateActivation = "relu",
         low_kernel: Literal[1, 3] = 3,
+        low_activation: LowActivation = "none",
+        conv_bias: bool = False,
         align_corners: bool = False,
     ) -> None:
         super().__init__()
@@ -88,10 +96,10 @@ class GAUDecoder(nn.Module):
         self.project = (
             nn.Identity()
             if context_channels == channels
-            else ConvNormAct(context_channels, channels, 1, act=nn.ReLU(inplace=True))
+            else ConvNormAct(context_channels, channels, 1, act=nn.ReLU(inplace=True), bias=conv_bias)
         )
         self.units = nn.ModuleList(
-            GAU(low, channels, channels, gate, gate_activation, low_kernel, align_corners)
+            GAU(low, channels, channels, gate, gate_activation, low_kernel, low_activation, conv_bias, align_corners)
             for low in reversed(in_channels[:-1])
         )
         initialise(self)

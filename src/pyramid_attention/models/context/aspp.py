@@ -1,0 +1,44 @@
+"""Atrous spatial pyramid pooling (Chen et al.: Rethinking Atrous Convolution, arXiv:1706.05587, section 3.3).
+
+One map seen by convolutions of several dilations and as a whole (image-level pooling), side by side.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from ..blocks import ConvNormAct, Norm, initialise, of_global_average
+
+
+def _dilated(in_channels: int, channels: int, rate: int) -> nn.Sequential:
+    convolution = nn.Conv2d(in_channels, channels, 3, padding=rate, dilation=rate, bias=False)
+    return nn.Sequential(convolution, Norm(channels, nn.ReLU(inplace=True)))
+
+
+class ASPP(nn.Module):
+    """N×in×H×W → N×channels×H×W.
+
+    Args:
+        in_channels: of the deepest map.
+        channels: of each branch and of the output.
+        rates: dilations of the 3×3 convolutions; the paper has 6, 12, 18 at output stride 16 and doubles them at 8.
+    """
+
+    def __init__(
+        self, in_channels: int, *, channels: PositiveInt = 256, rates: tuple[PositiveInt, ...] = (6, 12, 18)
+    ) -> None:
+        super().__init__()
+        self.out_channels = channels
+        self.point = ConvNormAct(in_channels, channels, 1, act=nn.ReLU(inplace=True))
+        self.dilated = nn.ModuleList(_dilated(in_channels, channels, rate) for rate in rates)
+        self.pooled = ConvNormAct(in_channels, channels, 1, act=nn.ReLU(inplace=True))
+        self.join = ConvNormAct(channels * (len(rates) + 2), channels, 1, act=nn.ReLU(inplace=True))
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The branches, joined."""
+        whole = of_global_average(self.pooled, x).expand(-1, -1, *x.shape[-2:])
+        out: Tensor = self.join(torch.cat([self.point(x), *(branch(x) for branch in self.dilated), whole], dim=1))
+        return out

@@ -1,0 +1,49 @@
+"""The pyramid pooling module (Zhao et al.: Pyramid Scene Parsing Network, CVPR 2017, section 3.2)."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from ..blocks import ConvNormAct, initialise, resize
+
+
+class PPM(nn.Module):
+    """Means over 1, 2×2, 3×3 and 6×6 parts of the map beside the map itself, joined: N×in×H×W → N×channels×H×W.
+
+    Args:
+        in_channels: of the deepest map; each level of the pyramid has in / number of levels.
+        channels: of the 3×3 convolution that joins them.
+        bins: parts a side, a level.
+        align_corners: of bilinear resampling.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        channels: PositiveInt = 512,
+        bins: tuple[PositiveInt, ...] = (1, 2, 3, 6),
+        align_corners: bool = False,
+    ) -> None:
+        super().__init__()
+        self.out_channels = channels
+        self.align_corners = align_corners
+        part = max(1, in_channels // len(bins))
+        self.pools = nn.ModuleList(
+            nn.Sequential(nn.AdaptiveAvgPool2d(size), ConvNormAct(in_channels, part, 1, act=nn.ReLU(inplace=True)))
+            for size in bins
+        )
+        self.join = ConvNormAct(in_channels + part * len(bins), channels, 3, act=nn.ReLU(inplace=True))
+        initialise(self)
+
+    def pyramid(self, x: Tensor) -> Tensor:
+        """The map and its levels, concatenated: N×in×H×W → N×(in + levels)×H×W."""
+        levels = [resize(pool(x), x.shape[-2:], self.align_corners) for pool in self.pools]
+        return torch.cat([x, *levels], dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The joined pyramid."""
+        out: Tensor = self.join(self.pyramid(x))
+        return out
