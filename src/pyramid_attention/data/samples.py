@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..classes import IGNORE, ClassTable
+from ..classes import IGNORE, ClassTable, Colour
 from ..errors import UserError, nearest
 from ..images import image_size, read_image, read_label_map
 
@@ -77,12 +77,7 @@ class FileSample:
                 that are not in the class table.
         """
         ids = read_label_map(self.mask)
-        height, width = image_size(self.image)
-        if ids.shape != (height, width):
-            raise UserError(
-                f"{self.mask} is {ids.shape[1]}×{ids.shape[0]} pixels but its photograph {self.image} is"
-                f" {width}×{height}; save the mask at the photograph's size"
-            )
+        check_size(self.mask, ids.shape, self.image)
         labels = self.lookup[np.clip(ids, -1, len(self.lookup) - 1)]
         unknown = labels == UNKNOWN
         if unknown.any():
@@ -91,6 +86,68 @@ class FileSample:
                 f" {_listed(np.flatnonzero(self.lookup != UNKNOWN))}, void included; correct the mask or the table"
             )
         return labels.astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class ColourSample:
+    """A photograph and a mask that shows its classes in colours.
+
+    Attributes:
+        labels: the label (an id of `classes`, or `IGNORE`) of each RGB colour that a mask may hold.
+    """
+
+    name: str
+    image: Path
+    mask: Path
+    classes: ClassTable
+    labels: Mapping[Colour, int]
+
+    def read_image(self) -> NDArray[np.uint8]:
+        """The photograph, H×W×3 uint8 RGB, upright.
+
+        Raises:
+            UserError: the file is missing, damaged or no picture.
+        """
+        return read_image(self.image)
+
+    def read_mask(self) -> NDArray[np.uint8]:
+        """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where void.
+
+        Raises:
+            UserError: the file is missing, damaged, of another size than the photograph, or holds colours that stand
+                for no class.
+        """
+        colours = read_image(self.mask)
+        check_size(self.mask, colours.shape[:2], self.image)
+        codes = colours.astype(np.int32) @ _CODE
+        known = np.array(sorted(np.dot(colour, _CODE) for colour in self.labels))
+        place = np.minimum(np.searchsorted(known, codes), len(known) - 1)
+        if (wrong := codes[known[place] != codes]).size:
+            found = [f"({code >> 16}, {code >> 8 & 255}, {code & 255})" for code in np.unique(wrong)[:4].tolist()]
+            raise UserError(
+                f"{self.mask} holds colours that are no class: {', '.join(found)}; save masks without smoothing and"
+                " without JPEG, or add the colours to the class table"
+            )
+        labels = {int(np.dot(colour, _CODE)): label for colour, label in self.labels.items()}
+        return np.array([labels[code] for code in known.tolist()], dtype=np.uint8)[place]
+
+
+_CODE = np.array([1 << 16, 1 << 8, 1], dtype=np.int32)
+"""A colour times this is one number."""
+
+
+def check_size(mask: Path, shape: tuple[int, ...], image: Path) -> None:
+    """Check that a mask of `shape` = (height, width) has the size of its photograph, whose header alone is read.
+
+    Raises:
+        UserError: it has not.
+    """
+    height, width = image_size(image)
+    if shape != (height, width):
+        raise UserError(
+            f"{mask} is {shape[1]}×{shape[0]} pixels but its photograph {image} is {width}×{height}; save the mask at"
+            " the photograph's size"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +198,7 @@ class Dataset:
         classes: the class table of all splits.
         splits: samples by the name of the split, in an order that is the same on every machine.
         notes: what the user should know of (files that were left out), one sentence each.
+        problems: what would corrupt a training, one sentence each; `pan train` refuses to start on them.
     """
 
     format: str
@@ -148,6 +206,7 @@ class Dataset:
     classes: ClassTable
     splits: Mapping[str, Sequence[Sample]]
     notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
     def split(self, name: str) -> Sequence[Sample]:
         """The samples of one split.

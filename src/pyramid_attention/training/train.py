@@ -214,6 +214,10 @@ def train(
         left.unlink()  # of a run that was killed while it wrote
     for note in dataset.notes:
         print(note, file=sys.stderr)
+    if dataset.problems:
+        others = len(dataset.problems) - 1
+        more = f" … and {others} more problems, see: pan data inspect {data}" if others else ""
+        raise UserError(dataset.problems[0] + more)
     splits = (settled.data.train_split, settled.data.val_split)
     samples = [reduce_samples(dataset.split(name), settled.data.reduce) for name in splits]
     if settled.data.check and dataset.root is not None:

@@ -36,9 +36,9 @@ class GAU(nn.Module):
         gate: Gate,
         gate_activation: GateActivation,
         low_kernel: int,
-        low_activation: LowActivation,
-        conv_bias: bool,
         align_corners: bool,
+        low_activation: LowActivation = "none",
+        conv_bias: bool = False,
     ) -> None:
         super().__init__()
         self.align_corners = align_corners
@@ -99,7 +99,7 @@ class GAUDecoder(nn.Module):
             else ConvNormAct(context_channels, channels, 1, act=nn.ReLU(inplace=True), bias=conv_bias)
         )
         self.units = nn.ModuleList(
-            GAU(low, channels, channels, gate, gate_activation, low_kernel, low_activation, conv_bias, align_corners)
+            GAU(low, channels, channels, gate, gate_activation, low_kernel, align_corners, low_activation, conv_bias)
             for low in reversed(in_channels[:-1])
         )
         initialise(self)
