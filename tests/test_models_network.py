@@ -1,36 +1,63 @@
 """What every network here must do, whatever its backbone and options: sizes, batches, gradients, tracing, precision."""
 
 import math
+import typing
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from pyramid_attention import PAN
-from pyramid_attention.models import build_model
+from pyramid_attention.models import SegmentationModel, build_model
 from pyramid_attention.models.backbone import Backbone
 from pyramid_attention.models.blocks import Norm
+from pyramid_attention.models.context.fpa import FPA
+from pyramid_attention.models.decoder.gau import GAUDecoder
+from pyramid_attention.models.systems import SYSTEMS
 
 SIZES = [(1, 1), (1, 40), (2, 3), (7, 7), (31, 32), (33, 5), (64, 48), (65, 97)]
-OPTIONS = {
-    "default": {},
-    "as others": {"channels": 32, "attention_channels": 1, "downsample": "max", "gate_activation": "sigmoid"},
-    "strided, transposed, SE, both": {
+# Together the rows named "pan" hold every value of every option of PAN's: a test below sees to that.
+NETWORKS = {
+    "pan": {"channels": 16},
+    "pan: as others": {
+        "channels": 16,
+        "attention_channels": 1,
+        "downsample": "max",
+        "rounding": "floor",
+        "gate_activation": "sigmoid",
+        "low_activation": "relu",
+        "conv_bias": True,
+        "align_corners": True,
+    },
+    "pan: strided, transposed, SE, both": {
+        "channels": 16,
         "downsample": "conv",
         "upsample": "transposed",
         "global_branch": "se",
         "gate": "both",
         "attention_channels": 4,
     },
-    "C333, plain, spatial, 1×1, aligned": {
+    "pan: C333, plain, spatial, 1×1, aligned": {
+        "channels": 16,
         "kernels": (3, 3, 3),
         "global_branch": "none",
         "gate": "spatial",
         "low_kernel": 1,
         "align_corners": True,
     },
-    "no gate, two levels": {"gate": "none", "context": "pyramid_attention"},
+    "pan: no gate, two levels": {"channels": 16, "gate": "none", "context": "pyramid_attention"},
+    "baseline": {},
+    "fcn": {},
+    "unet": {"widths": (24, 16, 8)},
+    "parsenet": {},
+    "senet": {},
+    "pspnet": {"channels": 16},
+    "deeplabv3": {"channels": 16},
+    "deeplabv3plus": {"channels": 16, "low_channels": 8},
+    "dfn": {"channels": 16},
+    "aspp under gau": {"channels": 16, "context": "aspp", "decoder": "gau"},
 }
+every_network = pytest.mark.parametrize("name", NETWORKS)
 BACKBONES = {
     "test_resnet": 16,
     "resnet10t": 8,
@@ -41,9 +68,10 @@ BACKBONES = {
 }
 
 
-def network(backbone="test_resnet", seed=0, **options):
+def network(name="pan", backbone="test_resnet", seed=0, **options):
     torch.manual_seed(seed)
-    return build_model(num_classes=5, backbone=backbone, **({"channels": 16} | options))
+    system = name if name in SYSTEMS else "pan"
+    return build_model(system, num_classes=5, backbone=backbone, **(NETWORKS[name] | options))
 
 
 def settled(net):
@@ -51,46 +79,57 @@ def settled(net):
     torch.manual_seed(7)
     net.train()
     with torch.no_grad():
-        for _ in range(40):
+        for _ in range(12):
             net(torch.randn(4, net.config["in_channels"], 64, 64))
     return net.eval()
 
 
-@pytest.fixture(scope="module", params=OPTIONS.values(), ids=OPTIONS)
-def any_pan(request):
-    return network(**request.param)
+@pytest.fixture(scope="module", params=NETWORKS)
+def any_network(request):
+    return network(request.param)
+
+
+def test_the_rows_hold_every_system_and_every_value_of_pans_options():
+    assert NETWORKS.keys() >= SYSTEMS.keys()
+    pans = [network(name).config for name in NETWORKS if name.startswith("pan")]
+    for part in (FPA, GAUDecoder):
+        for option, kind in typing.get_type_hints(part.__init__).items():
+            values = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
+            values = (True, False) if kind is bool else values
+            assert set(values) <= {config.get(option) for config in pans}, option
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("batch", [1, 2])
-def test_scores_have_the_size_of_the_pictures(any_pan, size, training, batch):
-    scores = any_pan.train(training)(torch.randn(batch, 3, *size))
+def test_scores_have_the_size_of_the_pictures(any_network, size, training, batch):
+    scores = any_network.train(training)(torch.randn(batch, 3, *size))
     assert scores.shape == (batch, 5, *size)
     assert scores.isfinite().all()
 
 
 @pytest.mark.parametrize(("backbone", "output_stride"), BACKBONES.items())
 def test_backbones_of_every_kind_work_at_any_size(backbone, output_stride):
-    net = network(backbone, output_stride=output_stride)
+    net = network(backbone=backbone, output_stride=output_stride)
     for size in SIZES:
         for training in (True, False):
             assert net.train(training)(torch.randn(1, 3, *size)).shape == (1, 5, *size)
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_every_parameter_gets_a_finite_gradient_that_is_not_zero(options):
-    net = network("resnet18", **options).train()
+@every_network
+def test_every_parameter_gets_a_finite_gradient_that_is_not_zero(name):
+    net = network(name, "resnet18").train()
     F.cross_entropy(net(torch.randn(2, 3, 64, 64)), torch.randint(5, (2, 64, 64))).backward()
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
-        assert parameter.grad.any(), name
+        before_norm = net.config.get("conv_bias") and name.endswith(".0.bias")  # the norm takes it away again
+        assert before_norm or parameter.grad.any(), name
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20, 20), (64, 64)])
 def test_statistics_that_would_come_from_one_value_stay(size):
-    net = network("resnet18", output_stride=32).train()
+    net = network(backbone="resnet18", output_stride=32).train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     seen = {}
     for name, norm in net.named_modules():
@@ -109,16 +148,16 @@ def test_statistics_that_would_come_from_one_value_stay(size):
         assert unchanged == (name in single), name
 
 
-def test_a_picture_does_not_depend_on_its_neighbours(any_pan):
-    net = settled(any_pan)
+def test_a_picture_does_not_depend_on_its_neighbours(any_network):
+    net = settled(any_network)
     pictures = torch.randn(3, 3, 47, 61)
     alone = torch.cat([net(picture[None]) for picture in pictures])
     torch.testing.assert_close(net(pictures), alone, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_bf16_is_close_to_fp32(options):
-    net = network("resnet18", **options).eval()
+@every_network
+def test_bf16_is_close_to_fp32(name):
+    net = network(name, "resnet18").eval()
     pictures = torch.randn(2, 3, 64, 96)
     with torch.no_grad():
         exact = net(pictures)
@@ -130,7 +169,7 @@ def test_bf16_is_close_to_fp32(options):
 def test_channels_last_gives_the_same_scores_and_gradients():
     results = []
     for memory_format in (torch.contiguous_format, torch.channels_last):
-        net = network("resnet18").to(memory_format=memory_format)
+        net = network(backbone="resnet18").to(memory_format=memory_format)
         torch.manual_seed(3)
         pictures = torch.randn(2, 3, 64, 64).contiguous(memory_format=memory_format)
         scores = net(pictures)
@@ -140,48 +179,58 @@ def test_channels_last_gives_the_same_scores_and_gradients():
         torch.testing.assert_close(channels_last, contiguous, atol=1e-4, rtol=1e-3)
 
 
-def exported(net, **how):
-    dims = {0: torch.export.Dim("batch", min=1), 2: torch.export.Dim("h", min=32), 3: torch.export.Dim("w", min=32)}
-    return torch.export.export(net, (torch.randn(2, 3, 64, 96),), dynamic_shapes=(dims,), **how).module()
+@every_network
+def test_an_exported_network_takes_any_batch_and_any_size_from_32(name):
+    check_export(network(name))
 
 
 @pytest.mark.parametrize(
     ("name", "backbone", "output_stride"),
     [
-        ("default", "resnet18", 16),
-        ("default", "mobilenetv3_small_050", 8),
-        ("as others", "resnet18", 16),
-        ("C333, plain, spatial, 1×1, aligned", "resnet18", 32),
-        ("no gate, two levels", "resnet18", 32),
+        ("pan", "resnet18", 32),
+        ("pan", "mobilenetv3_small_050", 8),
+        ("pan", "resnet10t", 16),
+        ("pan: as others", "resnet18", 16),
+        ("pan: no gate, two levels", "resnet18", 32),
+        ("pspnet", "resnet18", 16),
     ],
 )
-def test_an_exported_network_takes_any_batch_and_any_size_from_32(name, backbone, output_stride):
-    net = settled(network(backbone, **OPTIONS[name], output_stride=output_stride))
-    graph = exported(net)
+def test_backbones_of_several_kinds_are_exported(name, backbone, output_stride):
+    check_export(network(name, backbone, output_stride=output_stride))
+
+
+def check_export(net):
+    net = settled(net)
+    dims = {0: torch.export.Dim("batch", min=1), 2: torch.export.Dim("h", min=32), 3: torch.export.Dim("w", min=32)}
+    graph = torch.export.export(
+        net,
+        (torch.randn(2, 3, 64, 96),),
+        dynamic_shapes=(dims,),
+        prefer_deferred_runtime_asserts_over_guards=True,  # what torch cannot prove of sizes is checked at run time
+    ).module()
     for shape in [(1, 3, 32, 32), (3, 3, 33, 127), (2, 3, 200, 47)]:
         pictures = torch.randn(shape)
         torch.testing.assert_close(graph(pictures), net(pictures), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("name", "backbone"), [("strided, transposed, SE, both", "resnet18"), ("default", "resnet10t")]
-)
-def test_what_torch_cannot_prove_of_sizes_is_exported_with_checks_at_run_time(name, backbone):
-    net = settled(network(backbone, **OPTIONS[name]))
-    graph = exported(net, prefer_deferred_runtime_asserts_over_guards=True)
-    for shape in [(1, 3, 32, 32), (3, 3, 33, 127)]:
-        pictures = torch.randn(shape)
-        torch.testing.assert_close(graph(pictures), net(pictures), atol=1e-5, rtol=1e-5)
-
-
-def test_a_compiled_network_is_one_graph_for_any_size():
-    net = settled(network("test_resnet"))
+@every_network
+def test_a_compiled_network_is_one_graph_for_any_size(name):
+    torch.compiler.reset()
+    net = settled(network(name))
     compiled = torch.compile(net, backend="eager", fullgraph=True, dynamic=True)
     for shape in [(2, 3, 64, 48), (3, 3, 33, 65)]:
         pictures = torch.randn(shape)
         torch.testing.assert_close(compiled(pictures), net(pictures), atol=1e-5, rtol=1e-5)
     compiled.train()
     assert compiled(torch.randn(1, 3, 1, 1)).shape == (1, 5, 1, 1)
+
+
+@every_network
+def test_a_saved_network_gives_the_same_scores_after_loading(name, tmp_path):
+    net = settled(network(name))
+    net.save_pretrained(tmp_path)
+    pictures = torch.randn(2, 3, 40, 50)
+    assert torch.equal(SegmentationModel.from_pretrained(tmp_path)(pictures), net(pictures))
 
 
 @pytest.mark.parametrize("output_stride", [8, 16, 32])
@@ -227,20 +276,38 @@ def test_patches_see_the_border_repeated():
 
 @pytest.mark.parametrize("in_channels", [1, 4])
 def test_pictures_of_other_than_three_channels(in_channels):
-    net = network("resnet10t", in_channels=in_channels)
+    net = network(backbone="resnet10t", in_channels=in_channels)
     assert net(torch.randn(2, in_channels, 20, 30)).shape == (2, 5, 20, 30)
     assert net.mean == pytest.approx([(0.485 + 0.456 + 0.406) / 3] * in_channels)
     assert len(net.std) == in_channels
 
 
-def test_training_starts_from_nearly_equal_scores():
-    net = network("resnet18", channels=256).train()
-    loss = F.cross_entropy(net(torch.randn(2, 3, 64, 64)), torch.randint(5, (2, 64, 64)))
-    assert loss.item() == pytest.approx(math.log(5), rel=0.2)
+@every_network
+def test_training_starts_from_nearly_equal_scores(name):
+    options = {"channels": 256} if "channels" in NETWORKS[name] else {}
+    net = network(name, "resnet18", **options).train()
+    loss = F.cross_entropy(net(torch.randn(4, 3, 64, 64)), torch.randint(5, (4, 64, 64)))
+    assert loss.item() == pytest.approx(math.log(5), rel=0.3)
 
 
-def test_the_same_seed_makes_the_same_network():
-    one, two, other = network(seed=1), network(seed=1), PAN(5, "test_resnet", channels=16)
+@every_network
+def test_the_same_seed_makes_the_same_network_and_the_same_scores(name):
+    one, two, other = network(name, seed=1), network(name, seed=1), network(name, seed=2)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
-    assert other.config == one.config
+    pictures = torch.randn(2, 3, 33, 40)
+    assert torch.equal(one(pictures), two(pictures))
+
+
+def test_pan_by_its_own_name():
+    assert PAN(5, "test_resnet", channels=16).config == network().config
+
+
+def test_the_first_convolution_of_a_stage_is_dilated_on_request():
+    body = Backbone("resnet50", 16, 3, dilate_first=True).body
+    assert [block.conv2.dilation for block in body.layer4] == [(2, 2)] * 3
+    assert body.layer3[0].conv2.dilation == (1, 1)
+    assert [block.conv1.dilation for block in Backbone("resnet18", 8, 3, dilate_first=True).body.layer3] == [(2, 2)] * 2
+    net = network(backbone="resnet18", dilate_first=True)
+    for size in SIZES:
+        assert net(torch.randn(1, 3, *size)).shape[-2:] == size
