@@ -14,8 +14,10 @@ import typer
 from .. import __version__
 from ..errors import UserError
 from .ablate import ablate
+from .convert_checkpoint import convert_checkpoint
 from .demo import demo
 from .eval import evaluate
+from .models import models
 from .predict import predict
 from .train import train
 
@@ -34,7 +36,9 @@ app = typer.Typer(
 app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("predict")(predict)
+app.command("models")(models)
 app.command("ablate")(ablate)
+app.command("convert-checkpoint")(convert_checkpoint)
 app.command("demo")(demo)
 
 

@@ -148,6 +148,14 @@ def _read_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, to
         weights = load_file(path)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is damaged or no safetensors file ({error}); get the folder again") from error
+    problem = misfit(weights, expected)
+    if problem:
+        raise UserError(f"{path} does not fit {path.with_name(CONFIG)}: it {problem}")
+    return weights
+
+
+def misfit(weights: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> str | None:
+    """How weights differ from those a network expects, in names and shapes, or None where they fit."""
     problems = {
         "is without": expected.keys() - weights.keys(),
         "has the unknown": weights.keys() - expected.keys(),
@@ -158,9 +166,7 @@ def _read_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, to
         },
     }
     told = [f"{what} {_some(names)}" for what, names in problems.items() if names]
-    if told:
-        raise UserError(f"{path} does not fit {path.with_name(CONFIG)}: it {'; it '.join(told)}")
-    return weights
+    return "; it ".join(told) or None
 
 
 def _shape(tensor: torch.Tensor) -> str:

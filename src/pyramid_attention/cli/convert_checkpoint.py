@@ -1,0 +1,44 @@
+"""`pan convert-checkpoint`: weights of segmentation-models-pytorch's PAN as a model of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import UserError, require
+from ..files import holds_files
+
+
+def convert_checkpoint(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A state dict, or a folder that segmentation-models-pytorch saved."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the model folder goes.")],
+    backbone: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Its encoder (resnet18, tu-…); a folder says so itself.")
+    ] = None,
+    output_stride: Annotated[
+        int | None, typer.Option(help="Its encoder_output_stride; 16 where nothing says so.")
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option(metavar="NAME,NAME,…", help="The classes' names, in the order of their ids.")
+    ] = None,
+) -> None:
+    """Bring a PAN of segmentation-models-pytorch over: the same weights, the same scores, in a model folder."""
+    require("pan convert-checkpoint", "torch", "timm")
+    from ..models.convert import convert_checkpoint as convert
+
+    if holds_files(out):
+        raise UserError(f"{out} already holds files; choose another --out")
+    names = None if classes is None else [name.strip() for name in classes.split(",")]
+    network = convert(file, backbone, output_stride, names)
+    network.save_pretrained(out)
+    table = network.classes
+    assert table is not None
+    print(
+        f"{network.config['num_classes']} classes ({', '.join(table.names)}) on {network.config['backbone']}, in {out}"
+    )
+    print(f"use it:  pan predict PHOTO --model {out} --overlay")
