@@ -1,5 +1,6 @@
 """Samples: what is read from a photograph and its mask, and how every problem of a data set is told."""
 
+import pickle
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pyramid_attention.classes import IGNORE, ClassTable
-from pyramid_attention.data import FileSample, check_samples
-from pyramid_attention.data.samples import UNKNOWN, id_lookup
+from pyramid_attention.data import FileSample, check_samples, reduce_samples
+from pyramid_attention.data.samples import UNKNOWN, ColourSample, id_lookup
 from pyramid_attention.errors import UserError
+from pyramid_attention.images import write_image
 
 PHOTOGRAPH = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
 IDS = np.random.default_rng(1).integers(0, 3, (12, 16), dtype=np.uint8)
@@ -224,3 +226,67 @@ def test_a_fault_that_is_not_the_users_is_not_taken_for_one() -> None:
 
     with pytest.raises(ZeroDivisionError):
         check_samples([Faulty("a")])
+
+
+# Masks in colours, and samples made smaller
+
+
+@pytest.fixture
+def coloured(tmp_path):
+    write_image(tmp_path / "a.png", np.zeros((2, 3, 3), np.uint8))
+    table = ClassTable.of(["road", "car"], [(0, 0, 1), (200, 10, 0)])
+    labels = {(0, 0, 1): 0, (200, 10, 0): 1, (7, 7, 7): IGNORE}
+    return tmp_path, ColourSample("a", tmp_path / "a.png", tmp_path / "mask.png", table, labels)
+
+
+def test_colours_become_labels(coloured):
+    folder, sample = coloured
+    colours = np.array([[(0, 0, 1), (200, 10, 0), (7, 7, 7)], [(200, 10, 0)] * 3], np.uint8)
+    write_image(folder / "mask.png", colours)
+    assert sample.read_mask().tolist() == [[0, 1, 255], [1, 1, 1]]
+    assert sample.read_mask().dtype == np.uint8
+    assert sample.read_image().shape == (2, 3, 3)
+    again = pickle.loads(pickle.dumps(sample))
+    assert again.read_mask().tolist() == [[0, 1, 255], [1, 1, 1]]
+
+
+def test_colours_that_are_no_class_are_named(coloured):
+    folder, sample = coloured
+    write_image(folder / "mask.png", np.full((2, 3, 3), (255, 255, 255), np.uint8))
+    with pytest.raises(UserError, match=r"holds colours that are no class: \(255, 255, 255\)"):
+        sample.read_mask()
+    write_image(folder / "mask.png", np.zeros((3, 3, 3), np.uint8))
+    with pytest.raises(UserError, match="is 3×3 pixels but its photograph .* is 3×2"):
+        sample.read_mask()
+
+
+@dataclass
+class InMemory:
+    name: str
+    image: np.ndarray
+    mask: np.ndarray
+
+    def read_image(self):
+        return self.image
+
+    def read_mask(self):
+        return self.mask
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(2, 4))
+def test_a_reduced_sample_holds_means_of_squares_and_the_labels_in_their_middle(height, width, factor):
+    rng = np.random.default_rng(height * 10 + width)
+    image = rng.integers(0, 256, (height, width, 3), np.uint8)
+    mask = rng.integers(0, 5, (height, width), np.uint8)
+    (small,) = reduce_samples([InMemory("a", image, mask)], factor)
+    rows, columns = range(0, height, factor), range(0, width, factor)
+    means = [[image[y : y + factor, x : x + factor].mean((0, 1)) for x in columns] for y in rows]
+    np.testing.assert_allclose(small.read_image(), means, atol=0.51)
+    middles = [[mask[min(y + factor // 2, height - 1), min(x + factor // 2, width - 1)] for x in columns] for y in rows]
+    np.testing.assert_array_equal(small.read_mask(), middles)
+    assert small.name == "a"
+
+
+def test_a_factor_of_one_changes_nothing():
+    samples = [InMemory("a", np.zeros((1, 1, 3)), np.zeros((1, 1)))]
+    assert reduce_samples(samples, 1) is samples

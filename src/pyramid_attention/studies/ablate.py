@@ -179,9 +179,9 @@ def _check(recipe: Recipe, dataset: Dataset) -> None:
 def _comparison(study: Study, recipes: dict[str, Recipe], dataset: Dataset) -> Comparison:
     recipe = recipes[study.reference]
     photograph = reduce_samples(dataset.split(recipe.data.val_split), recipe.data.reduce)[0].read_image()
-    train_ = recipe.train
+    train_, pictures = recipe.train, len(dataset.split(recipe.data.train_split))
     budget = (
-        f"{train_.epochs} epochs of {len(dataset.split(recipe.data.train_split))} pictures, batches of"
+        f"{train_.epochs} epoch{'s' * (train_.epochs > 1)} of {pictures} pictures, batches of"
         f" {train_.batch_size * train_.accumulate}, crops of {recipe.data.crop[1]}×{recipe.data.crop[0]}, backbone"
         f" {recipe.model.backbone} {'pre-trained' if recipe.model.pretrained else 'from scratch'}"
     )
