@@ -79,7 +79,8 @@ class SbdSample:
         from scipy.io import loadmat
 
         try:
-            ids = np.asarray(loadmat(self.mask)["GTcls"]["Segmentation"][0, 0])
+            with open(self.mask, "rb") as file:
+                ids = np.asarray(loadmat(file)["GTcls"]["Segmentation"][0, 0])
         except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
             raise UserError(f"cannot read {self.mask}: {error.strerror}; check the path") from error
         except Exception as error:  # on a damaged file the reader raises whatever it stumbles over
