@@ -160,7 +160,13 @@ def test_two_masks_for_one_photograph_are_a_problem_each(tmp_path: Path) -> None
     )
 
 
-def test_a_void_that_is_no_class_of_voc(tmp_path: Path) -> None:
+def test_masks_in_vocs_colours_are_read_too(tmp_path: Path) -> None:
+    home = devkit(tmp_path)
+    Image.fromarray(PALETTE[IDS]).save(home / "SegmentationClass" / "a.png")
+    assert np.array_equal(open_dataset(tmp_path).split("train")[0].read_mask(), IDS)
+
+
+def test_an_id_that_is_no_class_of_voc(tmp_path: Path) -> None:
     home = devkit(tmp_path)
     mask(home, "a", ids=np.full((2, 4), 21, dtype=np.uint8))
     with pytest.raises(UserError, match="holds ids that are no class: 21; the class table knows 0-20, 255"):
@@ -216,6 +222,20 @@ def test_masks_of_segmentationclassaug_come_first_and_voc_fills_the_gaps(tmp_pat
     values = [sample.read_mask()[0].tolist() for sample in dataset.split("train_aug")]
     assert values == [[3] * 4, IDS[0].tolist(), [3] * 4]
     assert np.array_equal(dataset.split("train")[0].read_mask(), IDS)
+
+
+def test_segmentationclassaug_may_be_the_only_folder_of_masks(tmp_path: Path) -> None:
+    home = devkit(tmp_path)
+    photograph(home, "e")
+    for file in (home / "SegmentationClass").iterdir():
+        file.unlink()
+    (home / "SegmentationClass").rmdir()
+    mask(home, *"abce", folder="SegmentationClassAug")
+    Image.fromarray(IDS).save(home / "SegmentationClassAug" / "e.bmp")
+    dataset = open_dataset(tmp_path)
+    assert stems(dataset)["val"] == ["c"]
+    assert stems(dataset)["train_aug"] == ["a", "b", "e"]
+    assert len(dataset.problems) == 1
 
 
 @pytest.mark.parametrize("list_name", ["trainaug", "train_aug"])
@@ -433,14 +453,17 @@ def test_a_link_to_itself(tmp_path: Path) -> None:
     assert complaint(tmp_path).startswith(f"cannot list {home / 'JPEGImages' / 'loop'}")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_folder(tmp_path: Path) -> None:
-    home = devkit(tmp_path)
-    (home / "SegmentationClass").chmod(0)
-    try:
-        assert complaint(tmp_path).startswith(f"cannot list {home / 'SegmentationClass'}: Permission denied")
-    finally:
-        (home / "SegmentationClass").chmod(0o755)
+def test_an_unreadable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = devkit(tmp_path) / "SegmentationClass"
+    scandir = os.scandir
+
+    def refuse(path: Path) -> object:  # as the system does, but for the superuser too
+        if Path(path) == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert complaint(tmp_path) == f"cannot list {locked}: Permission denied; check the path and its permissions"
 
 
 # Which reader

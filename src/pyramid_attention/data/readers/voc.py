@@ -3,7 +3,8 @@
     VOCdevkit/VOC2012/
         ImageSets/Segmentation/train.txt  val.txt  trainval.txt  test.txt       a stem a line
         JPEGImages/2007_000032.jpg  …
-        SegmentationClass/2007_000032.png  …        ids 0 … 20 (0 is the background), 255 for the border and void
+        SegmentationClass/2007_000032.png  …        ids 0 … 20 (0 is the background), 255 for the border and void;
+                                                    or the colours of these, as copies have them
         SegmentationClassAug/2008_000002.png  …     optional: SBD's masks as ids, see `train_aug`
     benchmark_RELEASE/dataset/                      optional: SBD, in one of these folders or beside VOCdevkit
         train.txt  val.txt  cls/2008_000002.mat  …
@@ -15,7 +16,7 @@ keeps the masks of the test list, so that split has no samples.
 Semantic Boundaries Dataset, Hariharan et al., 2011) and VOC's train, without VOC's val. A mask is taken from
 SegmentationClassAug if it is there, then from VOC, then from SBD's .mat files (field GTcls.Segmentation).
 
-A class_names.txt or labelmap.txt beside JPEGImages gives other classes: see `voc_export`. There, without lists, all
+A class_names.txt or labelmap.txt beside JPEGImages gives other classes: see `voc_masks`. There, without lists, all
 photographs are the split `train`.
 """
 
@@ -23,34 +24,32 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...classes import IGNORE, ClassTable, voc_colours
+from ...classes import ClassTable, voc_colours
 from ...errors import UserError, require
 from ...images import read_image
-from ..samples import Dataset, FileSample, Sample, check_size, id_lookup
-from . import voc_export
+from ..samples import Dataset, Sample, check_size
 from .folder import SPLITS
 from .listing import Listing, list_files, match, match_all, read_names
 from .pairs import subfolders
+from .voc_masks import MaskTable, read_table
 
 LAYOUT = "VOCdevkit/VOC2012 with JPEGImages/a.jpg, SegmentationClass/a.png and ImageSets/Segmentation/train.txt"
 
-CLASSES = ClassTable(
-    names=(
-        "background",
-        *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
-        *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
-    ),
-    colours=voc_colours(21),
-    void_colour=voc_colours(256)[255],
+NAMES = (
+    "background",
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
-LOOKUP = id_lookup(range(len(CLASSES)), [IGNORE])
+TABLE = MaskTable.of(NAMES, voc_colours(len(NAMES)), by_palette=False)
+CLASSES = TABLE.classes
+MASK_FOLDERS = ("segmentationclasspng", "segmentationclass", "segmentationclassaug")
+"""The first of them counts: labelme once wrote arrays into SegmentationClass and pictures into SegmentationClassPNG."""
 AUGMENTED_LISTS = ("trainaug", "train_aug")
 SBD_FOLDERS = ("benchmark_RELEASE", "benchmark", "VOCaug", "SBD", "sbd")
 
@@ -110,8 +109,9 @@ def read(root: Path) -> Dataset:
     notes = [f"{other} is left out; {home} is read" for other in others]
     folders = subfolders(home)
     lists = _lists(folders.get("imagesets"))
-    table = voc_export.read_table(home)
-    if not lists and table is None:
+    own_table = read_table(home)
+    table = own_table or TABLE
+    if not lists and own_table is None:
         raise UserError(
             f"{home} holds neither ImageSets/Segmentation/train.txt, as VOC has it, nor class_names.txt or"
             " labelmap.txt, as annotation tools write them, to tell its classes; add one of them"
@@ -121,17 +121,15 @@ def read(root: Path) -> Dataset:
     problems = images.problems + masks.problems
     splits: dict[str, list[Sample]] = {}
     if not lists:
-        lists_or_all = [("train", *match_all(images, masks))]
+        found = [("train", *match_all(images, masks))]
     else:
         plain = [(split, path) for split, path in lists.items() if split not in AUGMENTED_LISTS]
-        lists_or_all = [(split, *match(read_names(path), images, masks, path)) for split, path in plain]
-    for split, pairs, left_out in lists_or_all:
+        found = [(split, *match(read_names(path), images, masks, path)) for split, path in plain]
+    for split, pairs, left_out in found:
         notes += left_out
-        if pairs and table is None:
-            splits[split] = [FileSample(name, image, mask, CLASSES, LOOKUP) for name, image, mask in pairs]
-        elif pairs and table is not None:
-            splits[split] = [table.sample(name, image, mask) for name, image, mask in pairs]
-    if table is None:
+        if pairs:
+            splits[split] = [table.sample(*pair) for pair in pairs]
+    if own_table is None:
         notes += [
             f"{home / 'ImageSets' / 'Segmentation' / split}.txt is missing, so there is no split '{split}'; unpack the"
             " archive of VOC again"
@@ -140,17 +138,12 @@ def read(root: Path) -> Dataset:
         ]
         augmented, left_out, wrong = _augmented(root, home, lists, images, masks)
         notes += left_out
-        problems += wrong
+        problems += [problem for problem in wrong if problem not in problems]  # one folder may be both kinds of masks
         if augmented:
             splits["train_aug"] = augmented
     if not splits:
         raise UserError(f"{home} holds no photograph with a mask{': ' + notes[0] if notes else ''}; expected {LAYOUT}")
-    classes = CLASSES if table is None else table.classes
-    return Dataset("voc", root, classes, splits, tuple(notes), tuple(problems))
-
-
-MASK_FOLDERS = ("segmentationclasspng", "segmentationclass", "segmentationclassaug")
-"""The first of them counts: labelme once wrote arrays into SegmentationClass and pictures into SegmentationClassPNG."""
+    return Dataset("voc", root, table.classes, splits, tuple(notes), tuple(problems))
 
 
 def _homes(root: Path) -> list[Path]:
@@ -188,46 +181,34 @@ def _augmented(
     root: Path, home: Path, lists: dict[str, Path], images: Listing, masks: Listing
 ) -> tuple[list[Sample], list[str], list[str]]:
     """The samples of `train_aug` (none where there are no further masks), notes and problems."""
-    folders = subfolders(home)
+    folder = subfolders(home).get("segmentationclassaug")
     sbd = _sbd(root, home)
     given = next((lists[name] for name in AUGMENTED_LISTS if name in lists), None)
-    if "segmentationclassaug" not in folders and sbd is None:
+    if folder is None and sbd is None:
         lacking = f"{given} needs SegmentationClassAug or SBD's benchmark_RELEASE, which are not there; it is left out"
         return [], [lacking] if given else [], []
-    problems = []
-    files = dict(masks.files)
-    names: set[str] = set()
-    if sbd is not None:
-        of_sbd = list_files(sbd / "cls", suffixes={".mat"})
-        files = {**of_sbd.files, **files}
-    if "segmentationclassaug" in folders:
-        ready = list_files(folders["segmentationclassaug"])
-        problems += ready.problems
-        files.update(ready.files)
-        names.update(ready.files)
-    if given is None:
-        wanted = [lists.get("train", home / "train.txt"), lists.get("val", home / "val.txt")]
-        if sbd is not None:
-            wanted += [sbd / "train.txt", sbd / "val.txt"]
-        missing = [str(path) for path in wanted if not os.path.exists(path)]
-        if missing:
-            return (
-                [],
-                [f"train_aug is not built, for it needs {' and '.join(missing)}; unpack the lists again"],
-                problems,
-            )
-        train, val, *further = (read_names(path) for path in wanted)
-        names = {name for found in further for name in found} if further else names
-        listed: Iterable[str] = sorted({*names, *train} - {*val})
+    nothing = Listing(home, {}, [])
+    ready = list_files(folder) if folder else nothing
+    of_sbd = list_files(sbd / "cls", suffixes={".mat"}) if sbd else nothing
+    if given:
+        names = read_names(given)
     else:
-        listed = read_names(given)
-    source = given or sbd or folders["segmentationclassaug"]
-    pairs, notes = match(listed, images, Listing(source, files, []), source)
-    samples: list[Sample] = [
-        SbdSample(name, image, mask) if mask.suffix == ".mat" else FileSample(name, image, mask, CLASSES, LOOKUP)
-        for name, image, mask in pairs
-    ]
-    return samples, notes, problems
+        voc_lists = [
+            lists.get(split, home / "ImageSets" / "Segmentation" / f"{split}.txt") for split in ("train", "val")
+        ]
+        sbd_lists = [sbd / "train.txt", sbd / "val.txt"] if sbd else []
+        missing = [str(path) for path in voc_lists + sbd_lists if not os.path.exists(path)]
+        if missing:
+            note = f"train_aug is not built, for it needs {' and '.join(missing)}; unpack the lists again"
+            return [], [note], ready.problems
+        train, val = (read_names(path) for path in voc_lists)
+        further = [name for path in sbd_lists for name in read_names(path)] if sbd else ready.files
+        names = sorted({*train, *further} - {*val})
+    source = given or sbd or folder or home
+    every_mask = Listing(source, {**of_sbd.files, **masks.files, **ready.files}, [])
+    pairs, notes = match(names, images, every_mask, source)
+    samples: list[Sample] = [SbdSample(*pair) if pair[2].suffix == ".mat" else TABLE.sample(*pair) for pair in pairs]
+    return samples, notes, ready.problems
 
 
 def _sbd(root: Path, home: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""The classes of a data set that an annotation tool has exported in VOC's layout, and its samples.
+"""What masks in VOC's layout mean: samples in ids or colours, and the tables that annotation tools write.
 
     JPEGImages/a.jpg  …
     SegmentationClass/a.png  …              or SegmentationClassPNG, in older versions of labelme
@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ VOID_NAMES = ("__ignore__", "ignored", "ignore", "void")
 
 
 @dataclass(frozen=True, eq=False)
-class ExportTable:
+class MaskTable:
     """What the ids and the colours of the masks mean.
 
     Attributes:
@@ -47,19 +47,35 @@ class ExportTable:
     labels: Mapping[Colour, int]
     by_palette: bool
 
-    def sample(self, name: str, image: Path, mask: Path) -> ExportSample:
+    @classmethod
+    def of(cls, names: Sequence[str], colours: Sequence[Colour], by_palette: bool) -> MaskTable:
+        """The table where the ids are places in `names`; the classes with one of `VOID_NAMES` are void.
+
+        Raises:
+            UserError: two classes have one name, or `ClassTable` refuses something else.
+        """
+        ids = [i for i, name in enumerate(names) if name.lower() not in VOID_NAMES]
+        classes = replace(
+            ClassTable.of([names[i] for i in ids], [colours[i] for i in ids]), void_colour=voc_colours(256)[IGNORE]
+        )
+        labels = {classes.void_colour: IGNORE, **dict.fromkeys(colours, IGNORE)}
+        labels.update((colours[i], label) for label, i in enumerate(ids))
+        void = [IGNORE, *(i for i in range(len(names)) if i not in ids)]
+        return cls(classes, id_lookup(ids, void), labels, by_palette)
+
+    def sample(self, name: str, image: Path, mask: Path) -> MaskSample:
         """A photograph and its mask in these classes."""
-        return ExportSample(name, image, mask, self)
+        return MaskSample(name, image, mask, self)
 
 
 @dataclass(frozen=True, eq=False)
-class ExportSample:
+class MaskSample:
     """A photograph and a mask that shows its classes in colours or as ids: what it is, its header says."""
 
     name: str
     image: Path
     mask: Path
-    table: ExportTable
+    table: MaskTable
 
     def read_image(self) -> NDArray[np.uint8]:
         """The photograph, H×W×3 uint8 RGB, upright."""
@@ -77,7 +93,7 @@ class ExportSample:
         return FileSample(self.name, self.image, self.mask, table.classes, table.lookup).read_mask()
 
 
-def read_table(folder: Path) -> ExportTable | None:
+def read_table(folder: Path) -> MaskTable | None:
     """What labelmap.txt says, or else class_names.txt; None where there is neither.
 
     Raises:
@@ -94,16 +110,10 @@ def read_table(folder: Path) -> ExportTable | None:
         colours = list(voc_colours(len(names)))
     else:
         return None
-    ids = [i for i, name in enumerate(names) if name.lower() not in VOID_NAMES]
     try:
-        classes = ClassTable.of([names[i] for i in ids], [colours[i] for i in ids])
+        return MaskTable.of(names, colours, by_palette=path.name == "labelmap.txt")
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    labels = {voc_colours(256)[IGNORE]: IGNORE}  # what VOC's palette shows 255 in
-    labels.update((colour, IGNORE) for colour in colours)
-    labels.update((colours[i], label) for label, i in enumerate(ids))
-    void = [IGNORE, *(i for i in range(len(names)) if i not in ids)]
-    return ExportTable(classes, id_lookup(ids, void), labels, path.name == "labelmap.txt")
 
 
 def _labelmap(path: Path) -> tuple[list[str], list[Colour]]:
