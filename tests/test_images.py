@@ -16,6 +16,7 @@ from pyramid_attention.classes import ClassTable
 from pyramid_attention.errors import UserError
 from pyramid_attention.images import (
     image_size,
+    pixel_type,
     read_image,
     read_label_map,
     to_image_array,
@@ -217,6 +218,12 @@ def test_what_cannot_be_read_is_told_in_one_line_with_its_name(tmp_path, name):
     with pytest.raises(UserError, match=f"{name} .*{message}|{name} {message}") as told:
         read_image(tmp_path / name)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(("mode", "type_"), [("RGB", "RGB"), ("P", "P"), ("L", "L"), ("1", "1"), ("RGBA", "RGBA")])
+def test_the_type_of_a_pixel_is_that_of_the_header(tmp_path, mode, type_):
+    Image.fromarray(COLOUR).convert(mode).save(tmp_path / "a.png")
+    assert pixel_type(tmp_path / "a.png") == type_
 
 
 @pytest.mark.parametrize("name", ["text.jpg", "empty.png", "folder.png", "missing.png"])

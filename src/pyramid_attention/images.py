@@ -96,6 +96,16 @@ def image_size(path: PathLike) -> tuple[int, int]:
         return (image.width, image.height) if swapped else (image.height, image.width)
 
 
+def pixel_type(path: PathLike) -> str:
+    """Pillow's name of what a pixel is, from the header: "RGB", "P" for indexed, "L" for grey, ….
+
+    Raises:
+        UserError: if the file is no picture, or too large.
+    """
+    with _opened(path, decode=False) as image:
+        return image.mode
+
+
 def _to_rgb(image: Image.Image, path: PathLike) -> NDArray[np.uint8]:
     if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I"):
         values = np.asarray(image).astype(np.int64)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ...errors import UserError, nearest
 from .. import shapes
 from ..samples import Dataset
-from . import camvid, folder
+from . import ade20k, camvid, camvid32, cityscapes, folder, voc
 from .pairs import pictures, subfolders
 
 
@@ -28,7 +28,14 @@ class Reader(Protocol):
         """Read `root`; a `UserError` where it is not in this format."""
 
 
-READERS: dict[str, Reader] = {"camvid": camvid, "folder": folder}
+READERS: dict[str, Reader] = {
+    "voc": voc,
+    "cityscapes": cityscapes,
+    "ade20k": ade20k,
+    "camvid": camvid,
+    "camvid32": camvid32,
+    "folder": folder,
+}
 """By name, in the order in which they are asked."""
 
 

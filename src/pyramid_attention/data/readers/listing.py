@@ -1,0 +1,138 @@
+"""Files by name and lists of names: what the readers share whose photographs and masks are matched by a common stem."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import UserError
+from ...images import IMAGE_SUFFIXES
+from .pairs import Pair
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a folder.
+
+    Attributes:
+        files: by relative path without suffix and ending, sorted.
+        problems: stems that two files share, one sentence each; the first of the two is in `files`.
+    """
+
+    folder: Path
+    files: dict[str, Path]
+    problems: list[str]
+
+
+def list_files(folder: Path, ending: str = "", suffixes: Collection[str] = IMAGE_SUFFIXES) -> Listing:
+    """The files in `folder` and below whose stem ends in `ending`; none is opened.
+
+    Raises:
+        UserError: a folder cannot be listed, or a link leads back to a folder above it.
+    """
+    files: dict[str, Path] = {}
+    problems = []
+    for relative in sorted(_walk(folder, ())):
+        stem, suffix = os.path.splitext(relative)
+        if suffix.lower() not in suffixes or not stem.endswith(ending):
+            continue
+        name = stem.removesuffix(ending)
+        if name in files:
+            names = f"{files[name].name} and {os.path.basename(relative)}"
+            problems.append(f"{folder} holds {names}: one stem, two files, and only one can be meant; remove one")
+        else:
+            files[name] = folder / relative
+    return Listing(folder, files, problems)
+
+
+def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
+    """Relative paths of all files that are not hidden, "/" between folders."""
+    try:
+        here = os.stat(folder)
+        with os.scandir(folder) as entries:
+            found = [(entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        what = error.filename or folder
+        raise UserError(f"cannot list {what}: {error.strerror}; check the path and its permissions") from error
+    if (here.st_dev, here.st_ino) in above:
+        raise UserError(f"{folder} is a link to a folder above it, which has no end; remove the link")
+    for name, is_folder in found:
+        if is_folder:
+            for below in _walk(folder / name, (*above, (here.st_dev, here.st_ino))):
+                yield f"{name}/{below}"
+        else:
+            yield name
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file, without the empty ones and without blanks around them.
+
+    Raises:
+        UserError: the file is missing, unreadable or no text.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; check the path and its permissions") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is no text in UTF-8 ({error.reason}); save it as plain text") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def read_names(path: Path) -> list[str]:
+    """The photographs that a list names, each once: a stem, a file name, or the paths of a photograph and its mask.
+
+    Raises:
+        UserError: see `read_lines`.
+    """
+    names = []
+    for line in read_lines(path):
+        name = line.strip('"')
+        first = line.split()[0]
+        if os.path.splitext(first)[1].lower() in IMAGE_SUFFIXES:
+            name = os.path.splitext(os.path.basename(first))[0]
+        names.append(name)
+    return list(dict.fromkeys(names))
+
+
+def match(names: Iterable[str], images: Listing, masks: Listing, source: Path) -> tuple[list[Pair], list[str]]:
+    """The photographs of a split with their masks, in the order of `names`, and notes on what `source` lacks.
+
+    Args:
+        source: what names them: a list, or their folder.
+    """
+    names = list(names)
+    absent = [name for name in names if name not in images.files]
+    bare = [name for name in names if name in images.files and name not in masks.files]
+    notes = [] if names else [f"{source} names no photographs"]
+    if absent:
+        notes.append(
+            f"{len(absent)} of {len(names)} photographs of {source} are not in {images.folder} and are left out"
+            f" ({first_few(absent)})"
+        )
+    if bare:
+        notes.append(
+            f"{len(bare)} of {len(names)} photographs of {source} have no mask in {masks.folder} and are left out"
+            f" ({first_few(bare)})"
+        )
+    left_out = {*absent, *bare}
+    return [(name, images.files[name], masks.files[name]) for name in names if name not in left_out], notes
+
+
+def match_all(images: Listing, masks: Listing) -> tuple[list[Pair], list[str]]:
+    """All photographs of a folder with their masks, and notes on those of either that lack the other."""
+    pairs, notes = match(images.files, images, masks, images.folder)
+    alone = [name for name in masks.files if name not in images.files]
+    if alone:
+        notes.append(
+            f"{len(alone)} masks in {masks.folder} have no photograph in {images.folder} and are left out"
+            f" ({first_few(alone)})"
+        )
+    return pairs, notes
+
+
+def first_few(names: Collection[str]) -> str:
+    """The first three of `names` as text."""
+    return ", ".join(list(names)[:3]) + (", …" if len(names) > 3 else "")
