@@ -432,7 +432,9 @@ def test_a_folder_that_is_missing_or_a_file(tmp_path: Path) -> None:
     assert "is a file, not a folder; give the folder" in complaint(write(tmp_path, "a.png"))
 
 
-@pytest.mark.parametrize(("format", "hint"), [("camvd", "Did you mean 'camvid'?"), ("coco", "Known: camvid, folder.")])
+@pytest.mark.parametrize(
+    ("format", "hint"), [("camvd", "Did you mean 'camvid'?"), ("zzz", f"Known: {', '.join(sorted(READERS))}.")]
+)
 def test_an_unknown_format(tmp_path: Path, format: str, hint: str) -> None:
     with pytest.raises(UserError) as raised:
         open_dataset(tmp_path, format)

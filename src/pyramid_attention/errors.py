@@ -11,7 +11,14 @@ import difflib
 import importlib.util
 from collections.abc import Iterable
 
-EXTRAS = {"torch": "train", "torchvision": "train", "timm": "train", "lightning": "train", "matplotlib": "train"}
+EXTRAS = {
+    "torch": "train",
+    "torchvision": "train",
+    "timm": "train",
+    "lightning": "train",
+    "matplotlib": "train",
+    "pycocotools": "train",
+}
 
 
 class UserError(Exception):

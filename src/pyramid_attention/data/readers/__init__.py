@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ...errors import UserError, nearest
 from .. import shapes
 from ..samples import Dataset
-from . import camvid, folder
+from . import camvid, coco, coco_panoptic, folder
 from .pairs import pictures, subfolders
 
 
@@ -28,7 +28,12 @@ class Reader(Protocol):
         """Read `root`; a `UserError` where it is not in this format."""
 
 
-READERS: dict[str, Reader] = {"camvid": camvid, "folder": folder}
+READERS: dict[str, Reader] = {
+    "coco": coco,
+    "coco-panoptic": coco_panoptic,
+    "camvid": camvid,
+    "folder": folder,
+}
 """By name, in the order in which they are asked."""
 
 
