@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ...errors import UserError, nearest
 from .. import shapes
 from ..samples import Dataset
-from . import camvid, coco, coco_panoptic, folder
+from . import camvid, coco, coco_panoptic, cvat, folder, labelme, roboflow, yolo
 from .pairs import pictures, subfolders
 
 
@@ -31,6 +31,10 @@ class Reader(Protocol):
 READERS: dict[str, Reader] = {
     "coco": coco,
     "coco-panoptic": coco_panoptic,
+    "cvat": cvat,
+    "labelme": labelme,
+    "yolo": yolo,
+    "roboflow": roboflow,
     "camvid": camvid,
     "folder": folder,
 }
