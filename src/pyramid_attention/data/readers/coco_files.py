@@ -89,7 +89,7 @@ class Findings:
 
     def classes(self, used: set[int]) -> dict[int, str]:
         """Names by id, in the order of the ids; without Roboflow's entry that only heads the others (of no use)."""
-        heads = {entry.get("supercategory") for entry in self.categories.values()} - {None}
+        heads = {str(entry.get("supercategory")) for entry in self.categories.values()}
         order = sorted(self.categories)
         return {
             key: self.categories[key]["name"]

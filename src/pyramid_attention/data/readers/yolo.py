@@ -122,7 +122,9 @@ def _lookup(path: Path, names: dict[int, str], mapping: Any) -> NDArray[np.int16
     if not isinstance(mapping, dict | None):
         raise UserError(f"{path}: label_mapping is {mapping!r}; write ids, {{7: 0, 8: ignore_label}}")
     for source, target in (mapping or {}).items():
-        label = IGNORE if target in ("ignore_label", None, IGNORE) else order.get(target)
+        label = (
+            IGNORE if target in ("ignore_label", None, IGNORE) else order.get(target) if type(target) is int else None
+        )
         if type(source) is not int or source > 65535 or label is None:
             raise UserError(
                 f"{path}: label_mapping has {source!r}: {target!r}; map an id of the masks to an id of names or to"
