@@ -171,6 +171,11 @@ def test_roboflows_heading_is_no_class(tmp_path: Path) -> None:
     assert open_dataset(tmp_path).classes.names == ("background", "pets", "cat", "dog")
 
 
+def test_junk_for_a_supercategory_is_passed_over(tmp_path: Path) -> None:
+    published(tmp_path, [], categories=[{"id": 1, "name": "cat", "supercategory": ["pets"]}])
+    assert open_dataset(tmp_path).classes.names == ("background", "cat")
+
+
 def test_a_category_called_background_is_class_0(tmp_path: Path) -> None:
     published(
         tmp_path, [annotation(1, 1, 1, [square(0, 0, 5, 8)])], categories=[*CATEGORIES, {"id": 9, "name": "background"}]

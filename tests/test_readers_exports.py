@@ -419,6 +419,10 @@ def test_yolo_other_problems(tmp_path: Path) -> None:
             "train: images/train\nnames: [cat]\nmasks_dir: masks\nlabel_mapping: {3: 1}",
             "label_mapping has 3: 1; map an",
         ),
+        (
+            "train: images/train\nnames: [cat]\nmasks_dir: masks\nlabel_mapping: {3: [0]}",
+            "label_mapping has 3: [0]; map",
+        ),
     ],
 )
 def test_yolo_broken_settings(tmp_path: Path, settings: str, said: str) -> None:
