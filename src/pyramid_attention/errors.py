@@ -18,6 +18,7 @@ EXTRAS = {
     "lightning": "train",
     "matplotlib": "train",
     "scipy": "train",
+    "pycocotools": "train",
 }
 
 

@@ -10,7 +10,20 @@ from typing import Any, Protocol
 from ...errors import UserError, nearest
 from .. import shapes
 from ..samples import Dataset
-from . import ade20k, camvid, camvid32, cityscapes, folder, voc
+from . import (
+    ade20k,
+    camvid,
+    camvid32,
+    cityscapes,
+    coco,
+    coco_panoptic,
+    cvat,
+    folder,
+    labelme,
+    roboflow,
+    voc,
+    yolo,
+)
 from .pairs import pictures, subfolders
 
 
@@ -29,8 +42,14 @@ class Reader(Protocol):
 
 
 READERS: dict[str, Reader] = {
+    "cvat": cvat,  # before voc, whose layout it extends
     "voc": voc,
     "cityscapes": cityscapes,
+    "coco": coco,
+    "coco-panoptic": coco_panoptic,
+    "yolo": yolo,
+    "roboflow": roboflow,
+    "labelme": labelme,
     "ade20k": ade20k,
     "camvid": camvid,
     "camvid32": camvid32,

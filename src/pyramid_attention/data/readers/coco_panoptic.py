@@ -1,0 +1,165 @@
+"""COCO's panoptic annotations, read as a semantic segmentation: every pixel has the category of its segment.
+
+    annotations/panoptic_train2017.json     panoptic_val2017.json
+    annotations/panoptic_train2017/000000000009.png …       (published as a zip there; or beside annotations/)
+    train2017/000000000009.jpg …            val2017/…       (or below images/)
+
+A pixel of a PNG has the segment id R + 256 G + 65536 B, and 0 is void; the JSON gives each segment its category. The
+classes are all categories, things and stuff, in the order of their ids, names and colours as in the file. Crowds have
+their category, as in the official converter (panoptic2semantic_segmentation.py).
+
+Format: https://cocodataset.org/#format-data; code: https://github.com/cocodataset/panopticapi.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...classes import IGNORE, ClassTable
+from ...errors import UserError
+from ...images import read_image
+from ..samples import Dataset, check_size
+from .coco_files import Findings, Photograph, annotation_files, read_tables
+from .disk import few, files_below, left_out
+
+LAYOUT = "annotations/panoptic_train.json with annotations/panoptic_train/a.png and train/a.jpg"
+
+
+def detect(root: Path) -> bool:
+    """Whether an annotation file has one of the names."""
+    return bool(annotation_files(root, "panoptic"))
+
+
+def read(root: Path) -> Dataset:
+    """Read every annotation file found in `root`; no picture is opened.
+
+    Raises:
+        UserError: an annotation file is missing or cut short, or there are no photographs or no PNGs.
+    """
+    files = annotation_files(root, "panoptic")
+    if not files:
+        raise UserError(f"{root} holds no annotation file as COCO names it; expected {LAYOUT}")
+    found = Findings()
+    labels: dict[int, int] = {}  # of each category; complete before the first mask is read
+    splits = {}
+    for split, (tag, path) in files.items():
+        data = read_tables(path)
+        found.declare(path, data["categories"])
+        photographs = found.photographs(root, split, tag, path, data["images"])
+        splits[split] = _samples(root, path, data["annotations"], photographs, found, labels)
+    if not any(splits.values()):
+        raise UserError(f"{root} holds no photographs with panoptic masks; expected {LAYOUT}")
+    order = sorted(found.categories)
+    labels |= {category: i for i, category in enumerate(order)}
+    colours: list[Any] = [found.categories[category].get("color") for category in order]
+    try:
+        classes = ClassTable.of(
+            [found.categories[category]["name"] for category in order],
+            colours if all(isinstance(colour, list) and len(colour) == 3 for colour in colours) else None,
+        )
+    except UserError as error:
+        raise UserError(f"the categories of {', '.join(str(p) for _, p in files.values())}: {error}") from None
+    return Dataset("coco-panoptic", root, classes, splits, tuple(found.notes), tuple(found.problems))
+
+
+def _samples(
+    root: Path,
+    path: Path,
+    annotations: list[dict[str, Any]],
+    photographs: dict[Any, Photograph],
+    found: Findings,
+    labels: dict[int, int],
+) -> list[PanopticSample]:
+    """The photographs that have a PNG, and what its segments are."""
+    if not photographs:
+        return []  # of which a note tells
+    folder = next((f for f in (path.with_suffix(""), root / path.stem) if os.path.isdir(f)), None)
+    if folder is None:
+        raise UserError(f"{path} has no folder {path.with_suffix('')} of PNGs beside it; unpack {path.stem}.zip there")
+    on_disk = set(files_below(folder))
+    samples: dict[Any, PanopticSample] = {}
+    absent = []
+    bare = dict(photographs)
+    for entry in annotations:
+        image, file, segments = entry.get("image_id"), entry.get("file_name"), entry.get("segments_info")
+        photo = photographs.get(image) if isinstance(image, int | str) else None
+        if photo is None:
+            continue  # not on disk, of which a note tells
+        bare.pop(image, None)
+        if not isinstance(file, str) or not isinstance(segments, list):
+            found.problems.append(f"{path}: the annotation of {photo.name} has no file_name or segments_info; add it")
+        elif image in samples:
+            found.problems.append(
+                f"{path}: {photo.image} has two masks, {samples[image].mask.name} and {file}; remove one"
+            )
+        elif file not in on_disk:
+            absent.append(file)
+        else:
+            entries: list[dict[str, Any]] = [s if isinstance(s, dict) else {} for s in segments]
+            ids: list[Any] = [segment.get("id") for segment in entries]
+            categories: list[Any] = [segment.get("category_id") for segment in entries]
+            if not all(type(i) is int and 0 < i < 1 << 24 for i in ids) or len(set(ids)) < len(ids):
+                found.problems.append(
+                    f"{path}: the segments of {file} have the ids {few(ids)}; give each its own number"
+                )
+                continue
+            wrong = sorted({repr(c) for c in categories if type(c) is not int or c not in found.categories})
+            if wrong:
+                found.problems.append(
+                    f"{path}: segments of {file} have the category {few(wrong)}, which is not declared; declare it in"
+                    " categories"
+                )
+                continue
+            known: dict[int, int] = dict(zip(ids, categories, strict=True))
+            samples[image] = PanopticSample(photo.name, photo.image, folder / file, known, labels)
+    found.notes += left_out(absent, len(photographs), f"have no mask in {folder}")
+    found.notes += left_out([photo.name for photo in bare.values()], len(photographs), f"have no annotation in {path}")
+    return sorted(samples.values(), key=lambda sample: sample.name)
+
+
+@dataclass(frozen=True, eq=False)
+class PanopticSample:
+    """A photograph and a PNG of its segments.
+
+    Attributes:
+        segments: the category of each segment id of the PNG.
+        labels: the label of each category.
+    """
+
+    name: str
+    image: Path
+    mask: Path
+    segments: Mapping[int, int]
+    labels: Mapping[int, int]
+
+    def read_image(self) -> NDArray[np.uint8]:
+        """The photograph, H×W×3 uint8 RGB, upright.
+
+        Raises:
+            UserError: the file is missing, damaged or no picture.
+        """
+        return read_image(self.image)
+
+    def read_mask(self) -> NDArray[np.uint8]:
+        """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where no segment is.
+
+        Raises:
+            UserError: the PNG is missing, damaged, of another size than the photograph, or holds unknown segments.
+        """
+        colours = read_image(self.mask)
+        check_size(self.mask, colours.shape[:2], self.image)
+        ids, place = np.unique(colours.astype(np.int32) @ np.array([1, 1 << 8, 1 << 16], np.int32), return_inverse=True)
+        known = {0: IGNORE} | {segment: self.labels[category] for segment, category in self.segments.items()}
+        unknown = [i for i in ids.tolist() if i not in known]
+        if unknown:
+            raise UserError(
+                f"{self.mask} holds segments that its JSON does not list: {few(unknown)}; export both again"
+            )
+        return np.array([known[i] for i in ids.tolist()], dtype=np.uint8)[place].reshape(colours.shape[:2])
