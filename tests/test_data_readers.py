@@ -121,17 +121,17 @@ def test_endings_of_a_mask(tmp_path: Path, ending: str) -> None:
 
 
 def test_a_mask_that_is_named_as_a_photograph_is_that_photographs_own(tmp_path: Path) -> None:
-    plant(tmp_path, *(f"{kind}/train/{stem}.png" for kind in ("images", "masks") for stem in ("a", "a_gt")))
-    assert [(name, mask) for name, _, mask in files(open_dataset(tmp_path))["train"]] == [
-        ("a", "masks/train/a.png"),
-        ("a_gt", "masks/train/a_gt.png"),
+    plant(tmp_path, *(f"{kind}/night/{stem}.png" for kind in ("images", "masks") for stem in ("a", "a_gt")))
+    assert [(name, mask) for name, _, mask in files(open_dataset(tmp_path))["night"]] == [
+        ("a", "masks/night/a.png"),
+        ("a_gt", "masks/night/a_gt.png"),
     ]
 
 
 def test_subfolders_are_read_and_the_order_is_that_of_the_names(tmp_path: Path) -> None:
     stems = ["b", "x/a", "x/y/a", "a", "x/b"]
-    plant(tmp_path, *(f"images/train/{stem}.jpg" for stem in stems), *(f"masks/train/{stem}.png" for stem in stems))
-    names = [sample.name for sample in open_dataset(tmp_path).split("train")]
+    plant(tmp_path, *(f"images/night/{stem}.jpg" for stem in stems), *(f"masks/night/{stem}.png" for stem in stems))
+    names = [sample.name for sample in open_dataset(tmp_path).split("night")]
     assert names == sorted(stems)
 
 

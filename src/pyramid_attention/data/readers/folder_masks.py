@@ -83,10 +83,11 @@ def _shows_colours(masks: Sequence[Path], settings: Settings) -> bool:
         ids_fit = ids_fit and shown.keys() <= names | {*settings.void_ids}
         colours_fit = colours_fit and listed.issuperset(shown.values())
         for i, colour in shown.items():
+            grey = colour == (i, i, i)  # then it shows but its id
             if i in names:
-                differ = differ or (colour != colours.get(i) and colour != (i, i, i))  # a grey mask shows but its ids
-            else:
-                differ = differ or (settings.void is None and colour in colours.values())  # white, where 255 is a class
+                differ = differ or (colour != colours.get(i) and not grey)
+            elif settings.void is None:  # 255, which may be drawn in any colour, but white may be the class's own
+                differ = differ or (grey and colour in colours.values())
     return colours_fit and (differ or not ids_fit)
 
 
