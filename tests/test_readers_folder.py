@@ -233,13 +233,23 @@ def test_side_by_side_a_photograph_without_a_mask_and_a_mask_without_a_photograp
     )
 
 
+@pytest.mark.parametrize(("image", "mask"), [("b/{}.jpg", "a/{}.png"), ("b/{}.png", "a/{}_mask.png")])
+def test_masks_in_colours_are_told_from_photographs(tmp_path: Path, image: str, mask: str) -> None:
+    for stem in "pq":
+        plant(tmp_path, image.format(stem), mask.format(stem), pixels=PAINTED)
+    (tmp_path / "dataset.yaml").write_text(YAML)
+    found = pairs(folder.read(tmp_path))
+    assert [trio[1:] for trio in found["train"]] == [(image.format(stem), mask.format(stem)) for stem in "pq"]
+
+
 def test_which_of_two_folders_holds_the_masks_must_be_told(tmp_path: Path) -> None:
     plant(tmp_path, *(f"{where}/{stem}.png" for where in ("first", "second") for stem in "ab"))
     text = complaint(tmp_path)
     assert text.startswith(f"{tmp_path} holds first and second, whose pictures have the same names")
     assert text.endswith(f"write it in {tmp_path / 'dataset.yaml'}, for example: {{images: first, masks: second}}")
     (tmp_path / "dataset.yaml").write_text("{images: second, masks: first}")
-    assert pairs(folder.read(tmp_path)) == {"train": [(s, f"second/{s}.png", f"first/{s}.png") for s in "ab"]}
+    found = pairs(open_dataset(tmp_path))
+    assert sorted([*found["train"], *found["val"]]) == [(s, f"second/{s}.png", f"first/{s}.png") for s in "ab"]
 
 
 def test_of_three_folders_two_must_be_told_by_their_names(tmp_path: Path) -> None:
@@ -441,6 +451,8 @@ def test_a_colour_that_is_given_twice(tmp_path: Path) -> None:
         )
     (tmp_path / "dataset.yaml").write_text("colours: [[1, 2, 3]]\nignore: [[0, 0, 300]]")
     assert "ignore has the colour [0, 0, 300]; write three whole numbers" in complaint(tmp_path)
+    (tmp_path / "dataset.yaml").write_text("colours: [[1, 2, [3]]]")
+    assert "the colour of class 'class 0' must be three whole numbers of 0 to 255" in complaint(tmp_path)
 
 
 OBJECT = (IDS == 1).astype(np.uint8)

@@ -38,7 +38,9 @@ LAYOUT = "images/train/a.jpg with masks/train/a.png, images/val/ with masks/val/
 def detect(root: Path) -> bool:
     """Whether one of the layouts is there, photographs and masks, or a `dataset.yaml` names the folders."""
     try:
-        if re.search(r"^(images|masks)\s*:", (root / "dataset.yaml").read_text(encoding="utf-8"), re.MULTILINE):
+        if re.search(
+            r"(^|[{,])\s*(images|masks)\s*:", (root / "dataset.yaml").read_text(encoding="utf-8"), re.MULTILINE
+        ):
             return True
     except (OSError, UnicodeDecodeError):
         pass  # there is none, or `read` will say what is wrong with it

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 from ...errors import UserError
 from ...images import read_label_map
@@ -186,11 +185,10 @@ def _related(where: Path, folders: Iterable[Path], settings: Path) -> tuple[Path
     """
     stems = {folder: set(list_pictures(folder).files) for folder in folders}
     couples = [couple for couple in itertools.combinations(stems, 2) if _share(stems[couple[0]], stems[couple[1]])]
-    told = [couple for couple in map(_told_by_name, couples) if couple is not None]
-    if len(couples) > 1:  # depth maps, say, beside the masks: both names must tell
-        told = [(images, masks) for images, masks in told if _kind(images) == "images" and _kind(masks) == "masks"]
-    elif couples and not told:
-        told = [couple for couple in [_told_by_content(couples[0])] if couple is not None]
+    if len(couples) == 1:
+        told = [couple for couple in map(_photographs_first, couples) if couple is not None]
+    else:  # depth maps, say, beside the masks: both names must tell
+        told = [c for c in (*couples, *((b, a) for a, b in couples)) if list(map(_by_its_name, c)) == [-1, 1]]
     if couples and len(told) != 1:
         names = [folder.name for folder in stems if any(folder in couple for couple in couples)]
         raise UserError(
@@ -207,38 +205,38 @@ def _share(first: set[str], second: set[str]) -> bool:
     return 0 < min(map(len, bare)) <= 2 * len(bare[0] & bare[1])
 
 
-def _kind(folder: Path) -> Literal["images", "masks"] | None:
-    """What the name of a folder says it holds, if anything."""
+def _photographs_first(couple: tuple[Path, Path]) -> tuple[Path, Path] | None:
+    """Two folders, that of the photographs first; None where neither names nor pictures tell which it is."""
+    for likeness in (_by_its_name, _by_endings, _by_pictures):
+        first, second = map(likeness, couple)
+        if first != second:
+            return couple if first < second else (couple[1], couple[0])
+    return None
+
+
+def _by_its_name(folder: Path) -> int:
+    """1 where the name of a folder says that it holds masks, -1 where it says photographs, else 0."""
     name = folder.name.lower()
     of_masks = re.search(r"mask|label|annot|segm|truth|(?<![a-z])(gt|seg)(?![a-z])", name)
     of_images = re.search(r"image|img|photo|picture|(?<![a-z])rgb(?![a-z])", name)
-    if bool(of_masks) == bool(of_images):
-        return None
-    return "masks" if of_masks else "images"
+    return bool(of_masks) - bool(of_images)
 
 
-def _told_by_name(couple: tuple[Path, Path]) -> tuple[Path, Path] | None:
-    """The folder of photographs and that of masks, if at least one name tells and they do not tell the same."""
-    first, second = _kind(couple[0]), _kind(couple[1])
-    if first == second:
-        return None
-    return couple if first == "images" or second == "masks" else (couple[1], couple[0])
+def _by_endings(folder: Path) -> int:
+    """1 where all pictures of a folder are called as masks are (`MASK_ENDINGS`), else 0."""
+    return int(all(stem.endswith(MASK_ENDINGS) for stem in list_pictures(folder).files))
 
 
-def _told_by_content(couple: tuple[Path, Path]) -> tuple[Path, Path] | None:
-    """The same told by the first pictures: masks are indexed or grey and no JPEGs."""
-    first, second = (_looks_like_masks(folder) for folder in couple)
-    if first == second:
-        return None
-    return couple if second else (couple[1], couple[0])
+def _by_pictures(folder: Path) -> int:
+    """How much the first pictures of a folder are like masks: 2 where they are indexed or grey, 0 for JPEGs, else 1."""
 
-
-def _looks_like_masks(folder: Path) -> bool:
-    for paths in itertools.islice(list_pictures(folder).files.values(), 3):
-        if paths[0].suffix.lower() in (".jpg", ".jpeg"):
-            return False
+    def likeness(path: Path) -> int:
+        if path.suffix.lower() in (".jpg", ".jpeg"):
+            return 0
         try:
-            read_label_map(paths[0])
+            read_label_map(path)
         except UserError:
-            return False
-    return True
+            return 1
+        return 2
+
+    return min(likeness(paths[0]) for paths in itertools.islice(list_pictures(folder).files.values(), 3))

@@ -44,8 +44,10 @@ def find_meaning(root: Path, masks: Sequence[Path], settings: Settings) -> Meani
     Raises:
         UserError: `dataset.yaml` does not say what is needed, or contradicts itself; a mask cannot be read.
     """
-    if settings.colours is not None and _shows_colours(masks, settings):
-        return _by_colour(settings, settings.colours)
+    if settings.colours is not None:
+        classes = settings.class_table(settings.names or {i: f"class {i}" for i in settings.colours})
+        if _shows_colours(masks, settings, settings.colours):
+            return Meaning(classes, _labels_by_colour(settings, classes.colours))
     if settings.names is not None:
         names = settings.names
     else:
@@ -56,21 +58,15 @@ def find_meaning(root: Path, masks: Sequence[Path], settings: Settings) -> Meani
     return Meaning(settings.class_table(names), id_lookup(sorted(names), settings.void_ids))
 
 
-def _by_colour(settings: Settings, colours: Mapping[int, Colour]) -> Meaning:
-    """Classes by the colours of `dataset.yaml`, in the order of their ids there."""
-    classes = settings.class_table(settings.names or {i: f"class {i}" for i in colours})
-    order = [colours[i] for i in sorted(colours)]
-    repeated = sorted({colour for colour in order if order.count(colour) > 1} | {*order} & {*settings.void_colours})
-    if repeated:
+def _labels_by_colour(settings: Settings, colours: Sequence[Colour]) -> dict[Colour, int]:
+    given = [*colours, *settings.void_colours]
+    if repeated := [colour for colour in given if given.count(colour) > 1]:
         raise UserError(f"{settings.path}: the colour {list(repeated[0])} is given twice; give each class its own")
-    return Meaning(
-        classes, {colour: k for k, colour in enumerate(order)} | dict.fromkeys(settings.void_colours, IGNORE)
-    )
+    return {colour: k for k, colour in enumerate(colours)} | dict.fromkeys(settings.void_colours, IGNORE)
 
 
-def _shows_colours(masks: Sequence[Path], settings: Settings) -> bool:
+def _shows_colours(masks: Sequence[Path], settings: Settings, colours: Mapping[int, Colour]) -> bool:
     """Whether masks show the colours of `dataset.yaml`, rather than hold its ids (with these colours for display)."""
-    colours = settings.colours or {}
     names = {*(settings.names or colours)}
     listed = {*colours.values(), *settings.void_colours}
     ids_fit = colours_fit = True
