@@ -420,6 +420,13 @@ def test_ids_stay_ids_where_colours_are_given_for_display(tmp_path: Path, palett
     assert np.array_equal(sample.read_mask(), np.where(IDS == 2, 255, IDS))
 
 
+def test_ids_of_16_bits_stay_ids_too(tmp_path: Path) -> None:
+    write(tmp_path, "images/train/a.jpg", PHOTOGRAPH)
+    write(tmp_path, "masks/train/a.png", IDS.astype(np.uint16))
+    (tmp_path / "dataset.yaml").write_text(YAML)
+    assert np.array_equal(open_dataset(tmp_path).split("train")[0].read_mask(), IDS)
+
+
 def test_masks_in_colours_that_nothing_explains_are_told_with_the_colours(tmp_path: Path) -> None:
     plant(tmp_path, *(f"images/{stem}.jpg" for stem in "abc"))
     for stem, pixels in (("a", np.full_like(PAINTED, 9)), ("b", PAINTED), ("c", PAINTED)):

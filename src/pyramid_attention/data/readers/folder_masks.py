@@ -79,7 +79,7 @@ def _shows_colours(masks: Sequence[Path], settings: Settings, colours: Mapping[i
         ids_fit = ids_fit and shown.keys() <= names | {*settings.void_ids}
         colours_fit = colours_fit and listed.issuperset(shown.values())
         for i, colour in shown.items():
-            grey = colour == (i, i, i)  # then it shows but its id
+            grey = colour in ((i,) * 3, ((i + 128) // 257,) * 3)  # of 8 or 16 bits: it shows but its id
             if i in names:
                 differ = differ or (colour != colours.get(i) and not grey)
             elif settings.void is None:  # 255, which may be drawn in any colour, but white may be the class's own
