@@ -121,17 +121,17 @@ def test_endings_of_a_mask(tmp_path: Path, ending: str) -> None:
 
 
 def test_a_mask_that_is_named_as_a_photograph_is_that_photographs_own(tmp_path: Path) -> None:
-    plant(tmp_path, *(f"{kind}/train/{stem}.png" for kind in ("images", "masks") for stem in ("a", "a_gt")))
-    assert [(name, mask) for name, _, mask in files(open_dataset(tmp_path))["train"]] == [
-        ("a", "masks/train/a.png"),
-        ("a_gt", "masks/train/a_gt.png"),
+    plant(tmp_path, *(f"{kind}/night/{stem}.png" for kind in ("images", "masks") for stem in ("a", "a_gt")))
+    assert [(name, mask) for name, _, mask in files(open_dataset(tmp_path))["night"]] == [
+        ("a", "masks/night/a.png"),
+        ("a_gt", "masks/night/a_gt.png"),
     ]
 
 
 def test_subfolders_are_read_and_the_order_is_that_of_the_names(tmp_path: Path) -> None:
     stems = ["b", "x/a", "x/y/a", "a", "x/b"]
-    plant(tmp_path, *(f"images/train/{stem}.jpg" for stem in stems), *(f"masks/train/{stem}.png" for stem in stems))
-    names = [sample.name for sample in open_dataset(tmp_path).split("train")]
+    plant(tmp_path, *(f"images/night/{stem}.jpg" for stem in stems), *(f"masks/night/{stem}.png" for stem in stems))
+    names = [sample.name for sample in open_dataset(tmp_path).split("night")]
     assert names == sorted(stems)
 
 
@@ -208,7 +208,7 @@ def test_a_void_id_makes_no_class(tmp_path: Path) -> None:
     assert labels(dataset).tolist() == [[0, 1, 2, 255]]
 
 
-@pytest.mark.parametrize("ids", [[0, 255], [0, 127, 254], [0, 0], [5, 5]])
+@pytest.mark.parametrize("ids", [[0, 127, 254], [0, 0], [5, 5], [255, 255]])
 def test_ids_that_do_not_say_how_many_classes_there_are(tmp_path: Path, ids: list[int]) -> None:
     plant(tmp_path, "images/train/a.png", "masks/train/a.png", pixels=np.array([ids], dtype=np.uint8))
     text = complaint(tmp_path)
@@ -339,15 +339,25 @@ def test_photographs_of_the_test_split_may_lack_masks(tmp_path: Path) -> None:
     assert dataset.notes == (f"1 of 2 photographs in {images} have no mask and are left out (a.jpg)",)
 
 
+def test_photographs_without_masks_are_left_out_with_a_note(tmp_path: Path) -> None:
+    plant(tmp_path, "masks/train/a.png", *(f"images/train/{stem}.jpg" for stem in ("a", "b", "x/c", "d", "e")))
+    dataset = open_dataset(tmp_path)
+    assert [name for name, _, _ in files(dataset)["train"]] == ["a"]
+    images = tmp_path / "images" / "train"
+    assert dataset.notes == (f"4 of 5 photographs in {images} have no mask and are left out (b.jpg, d.jpg, e.jpg, …)",)
+    assert dataset.problems == ()
+
+
 # Bad input: folders
 
 
-def test_photographs_without_masks_are_counted_and_named(tmp_path: Path) -> None:
-    plant(tmp_path, "masks/train/a.png", *(f"images/train/{stem}.jpg" for stem in ("a", "b", "x/c", "d", "e")))
+def test_a_split_without_any_mask(tmp_path: Path) -> None:
+    plant(tmp_path, "images/train/a.jpg", "masks/train/a.png", *(f"images/val/{stem}.jpg" for stem in "abcd"))
+    (tmp_path / "masks" / "val").mkdir()
     text = complaint(tmp_path)
-    assert text.startswith(f"4 of 5 photographs in {tmp_path / 'images' / 'train'} have no mask")
-    assert "(b.jpg, d.jpg, e.jpg, …)" in text
-    assert "as b.png or b_mask.png: add the masks or remove the photographs" in text
+    assert text.startswith(f"4 of 4 photographs in {tmp_path / 'images' / 'val'} have no mask in {tmp_path / 'masks'}")
+    assert "(a.jpg, b.jpg, c.jpg, …)" in text
+    assert "as a.png or a_mask.png: add the masks or remove the photographs" in text
 
 
 @pytest.mark.parametrize(
@@ -393,11 +403,6 @@ def test_of_two_folders_for_one_thing_that_with_pictures_is_meant(tmp_path: Path
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "boxes.json").write_text("{}")
     assert files(open_dataset(tmp_path)) == {"train": [("a", "images/train/a.jpg", "masks/train/a.png")]}
-
-
-def test_photographs_in_no_split(tmp_path: Path) -> None:
-    plant(tmp_path, "images/a.jpg", "masks/a.png")
-    assert f"sort them into {tmp_path / 'images' / 'train'} and {tmp_path / 'images' / 'val'}" in complaint(tmp_path)
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
@@ -464,8 +469,8 @@ def test_a_folder_that_is_called_shapes(tmp_path: Path, monkeypatch: pytest.Monk
         ("names: [a, b, c]\nmade: 2001-99-99", "is not valid YAML (month must be in 1..12); write as in: names:"),
         ("- a\n- b", "holds no fields; write for example: names:"),
         ("names: [a, b, c]\ncolors: [[0, 0, 0]]", "has an unknown field 'colors'. Did you mean 'colours'?"),
-        ("nmaes: [a, b, c]", "has an unknown field 'nmaes'. Did you mean 'names'?"),
-        ("1: [a, b, c]", "has an unknown field '1'. Known: colours, ignore, names."),
+        ("nmaes: [a, b, c]", "has an unknown field 'nmaes'. Did you mean 'names' or"),
+        ("1: [a, b, c]", "has an unknown field '1'. Known: colours, ignore, images, masks, names."),
         ("names: a", "names is 'a'; write a list"),
         ("names: []", "names is []; write a list"),
         ("names: [a, no, c]", "the name of class 1 is False, which YAML does not take as text; quote it"),
@@ -512,7 +517,9 @@ def test_a_dataset_yaml_that_is_a_folder(tmp_path: Path) -> None:
 def test_a_colour_mask_where_names_are_wanting(tmp_path: Path) -> None:
     plant(tmp_path, "images/train/a.jpg")
     mask = write(tmp_path, "masks/train/a.png", np.array([[[255, 0, 0], [0, 0, 255]]], dtype=np.uint8))
-    assert complaint(tmp_path).startswith(f"{mask} is a colour picture where a mask of class ids is expected")
+    text = complaint(tmp_path)
+    assert text.startswith(f"1 of 1 masks in {tmp_path} show their classes in colours, {mask} among them; say in")
+    assert "colours: [[0, 0, 255], [255, 0, 0]]" in text
 
 
 def test_a_mask_that_is_no_picture_where_names_are_wanting(tmp_path: Path) -> None:

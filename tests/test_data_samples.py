@@ -255,7 +255,7 @@ def test_colours_that_are_no_class_are_named(coloured):
     write_image(folder / "mask.png", np.full((2, 3, 3), (255, 255, 255), np.uint8))
     with pytest.raises(UserError, match=r"holds colours that are no class: \(255, 255, 255\)"):
         sample.read_mask()
-    write_image(folder / "mask.png", np.zeros((3, 3, 3), np.uint8))
+    write_image(folder / "mask.png", np.full((3, 3, 3), (0, 0, 1), np.uint8))
     with pytest.raises(UserError, match=r"is 3×3 pixels but its photograph .* is 3×2"):
         sample.read_mask()
 

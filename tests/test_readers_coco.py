@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pyramid_attention.classes import IGNORE
-from pyramid_attention.data import READERS, open_dataset
+from pyramid_attention.data import READERS, open_dataset, readers
 from pyramid_attention.data.readers import coco
 from pyramid_attention.data.readers.coco import uncompressed
 from pyramid_attention.errors import MissingExtra, UserError
@@ -21,6 +21,12 @@ CATEGORIES = [
     {"id": 3, "name": "dog", "supercategory": "animal"},
     {"id": 1, "name": "cat", "supercategory": "animal"},
 ]
+
+
+@pytest.fixture(autouse=True)
+def no_splits_made(monkeypatch):
+    """Each format's own splits; what becomes of a data set without val is tested with the splitting."""
+    monkeypatch.setattr(readers, "make_splits", lambda dataset: dataset)
 
 
 def photograph(path: Path, size: tuple[int, int] = (10, 8)) -> None:

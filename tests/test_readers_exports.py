@@ -13,8 +13,14 @@ import pytest
 from PIL import Image
 
 from pyramid_attention.classes import IGNORE
-from pyramid_attention.data import READERS, Dataset, open_dataset
+from pyramid_attention.data import READERS, Dataset, open_dataset, readers
 from pyramid_attention.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def no_splits_made(monkeypatch):
+    """Each format's own splits; what becomes of a data set without val is tested with the splitting."""
+    monkeypatch.setattr(readers, "make_splits", lambda dataset: dataset)
 
 
 def picture(path: Path, pixels: Any = None) -> Path:

@@ -124,5 +124,4 @@ def test_files_below_a_folder(tmp_path: Path) -> None:
         files_below(tmp_path)
     (tmp_path / "x" / "back").unlink()
     (tmp_path / "x" / "self").symlink_to(tmp_path / "x" / "self")
-    with pytest.raises(UserError, match=r"cannot list .*self: Too many levels of symbolic links; check"):
-        files_below(tmp_path)
+    assert files_below(tmp_path) == ["b.txt", "x/a.txt", "x/self"]  # leads nowhere: no folder

@@ -11,13 +11,19 @@ from PIL import Image
 from scipy.io import savemat
 
 from pyramid_attention.classes import IGNORE, voc_colours
-from pyramid_attention.data import READERS, Dataset, open_dataset
+from pyramid_attention.data import READERS, Dataset, open_dataset, readers
 from pyramid_attention.data.readers import voc
 from pyramid_attention.errors import MissingExtra, UserError
 
 IDS = np.array([[0, 1, 20, 255], [15, 15, 0, 255]], dtype=np.uint8)
 PHOTOGRAPH = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
 PALETTE = np.array(voc_colours(256), dtype=np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def no_splits_made(monkeypatch):
+    """Each format's own splits; what becomes of a data set without val is tested with the splitting."""
+    monkeypatch.setattr(readers, "make_splits", lambda dataset: dataset)
 
 
 def photograph(home: Path, *stems: str) -> None:
@@ -432,7 +438,7 @@ def test_another_layout_by_force(tmp_path: Path) -> None:
 def test_a_list_that_is_no_text(tmp_path: Path) -> None:
     train = devkit(tmp_path) / "ImageSets" / "Segmentation" / "train.txt"
     train.write_bytes(b"\xff\xfe\x00")
-    assert complaint(tmp_path).startswith(f"{train} is no text in UTF-8")
+    assert complaint(tmp_path).startswith(f"{train} is not text in UTF-8")
 
 
 def test_a_list_that_is_a_folder(tmp_path: Path) -> None:
@@ -444,13 +450,13 @@ def test_a_link_to_a_folder_above(tmp_path: Path) -> None:
     home = devkit(tmp_path)
     (home / "JPEGImages" / "loop").symlink_to(home / "JPEGImages")
     text = complaint(tmp_path)
-    assert text == f"{home / 'JPEGImages' / 'loop'} is a link to a folder above it, which has no end; remove the link"
+    assert text.startswith(f"{home / 'JPEGImages' / 'loop'} is a link to a folder that it lies in")
 
 
 def test_a_link_to_itself(tmp_path: Path) -> None:
     home = devkit(tmp_path)
     (home / "JPEGImages" / "loop").symlink_to(home / "JPEGImages" / "loop")
-    assert complaint(tmp_path).startswith(f"cannot list {home / 'JPEGImages' / 'loop'}")
+    assert len(open_dataset(tmp_path).split("train")) > 0
 
 
 def test_an_unreadable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

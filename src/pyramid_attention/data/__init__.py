@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from .readers import READERS, open_dataset
-from .samples import Dataset, FileSample, Sample, check_samples, reduce_samples
+from .remap import remap_classes
+from .samples import Dataset, FileSample, Sample, check_samples, fit_masks, reduce_samples
 
-__all__ = ["READERS", "Dataset", "FileSample", "Sample", "check_samples", "open_dataset", "reduce_samples"]
+__all__ = [
+    "READERS",
+    "Dataset",
+    "FileSample",
+    "Sample",
+    "check_samples",
+    "fit_masks",
+    "open_dataset",
+    "reduce_samples",
+    "remap_classes",
+]

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,8 +76,13 @@ class FileSample:
             UserError: the file is missing, damaged, holds colours, is of another size than the photograph, or holds ids
                 that are not in the class table.
         """
+        labels = self.read_labels()
+        check_size(self.mask, labels.shape, self.image)
+        return labels
+
+    def read_labels(self) -> NDArray[np.uint8]:
+        """As `read_mask`, at the size that the mask has on disk."""
         ids = read_label_map(self.mask)
-        check_size(self.mask, ids.shape, self.image)
         labels = self.lookup[np.clip(ids, -1, len(self.lookup) - 1)]
         unknown = labels == UNKNOWN
         if unknown.any():
@@ -117,8 +122,13 @@ class ColourSample:
             UserError: the file is missing, damaged, of another size than the photograph, or holds colours that stand
                 for no class.
         """
+        labels = self.read_labels()
+        check_size(self.mask, labels.shape, self.image)
+        return labels
+
+    def read_labels(self) -> NDArray[np.uint8]:
+        """As `read_mask`, at the size that the mask has on disk."""
         colours = read_image(self.mask)
-        check_size(self.mask, colours.shape[:2], self.image)
         codes = colours.astype(np.int32) @ _CODE
         known = np.array(sorted(np.dot(colour, _CODE) for colour in self.labels))
         place = np.minimum(np.searchsorted(known, codes), len(known) - 1)
@@ -142,12 +152,85 @@ def check_size(mask: Path, shape: tuple[int, ...], image: Path) -> None:
     Raises:
         UserError: it has not.
     """
-    height, width = image_size(image)
-    if shape != (height, width):
+    size = image_size(image)
+    if shape != size:
         raise UserError(
-            f"{mask} is {shape[1]}×{shape[0]} pixels but its photograph {image} is {width}×{height}; save the mask at"
-            " the photograph's size"
+            f"{mask} is {shape[1]}×{shape[0]} pixels but its photograph {image} is {size[1]}×{size[0]}; save the mask"
+            " at the photograph's size"
+            + (", or have it fitted with --set data.resize_masks=true" if _same_shape(shape, size) else "")
         )
+
+
+def _same_shape(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether two pictures (height, width) have the same shape, up to one pixel of the larger by rounding."""
+    return abs(one[0] * other[1] - one[1] * other[0]) <= max(*one, *other)
+
+
+@runtime_checkable
+class Fittable(Protocol):
+    """A sample whose mask can be had at its own size; `fit_masks` brings it to the photograph's."""
+
+    @property
+    def name(self) -> str:
+        """As a `Sample`'s."""
+
+    @property
+    def image(self) -> Path:
+        """The file of the photograph."""
+
+    @property
+    def mask(self) -> Path:
+        """The file of the mask."""
+
+    def read_image(self) -> NDArray[np.uint8]:
+        """As a `Sample`'s."""
+
+    def read_labels(self) -> NDArray[np.uint8]:
+        """As a `Sample`'s `read_mask`, at the size that the mask has on disk."""
+
+
+@dataclass(frozen=True, eq=False)
+class FittedSample:
+    """A sample whose mask is brought to the size of its photograph where both have the same shape."""
+
+    sample: Fittable
+
+    @property
+    def name(self) -> str:
+        """That of the sample."""
+        return self.sample.name
+
+    def read_image(self) -> NDArray[np.uint8]:
+        """The photograph, H×W×3 uint8 RGB."""
+        return self.sample.read_image()
+
+    def read_mask(self) -> NDArray[np.uint8]:
+        """The mask, H×W uint8: a pixel has the label that the mask has at its middle (nearest neighbour).
+
+        Raises:
+            UserError: as the sample's, and on a mask of another shape than its photograph.
+        """
+        labels = self.sample.read_labels()
+        size = image_size(self.sample.image)
+        if not _same_shape(labels.shape, size):
+            check_size(self.sample.mask, labels.shape, self.sample.image)
+        nearest_rows, nearest_columns = (
+            (2 * np.arange(wanted) + 1) * there // (2 * wanted)
+            for wanted, there in zip(size, labels.shape, strict=True)
+        )
+        return labels[np.ix_(nearest_rows, nearest_columns)]
+
+
+def fit_masks(dataset: Dataset) -> Dataset:
+    """The data set with masks that are smaller or larger than their photographs, but of the same shape, fitted.
+
+    Samples whose masks are not files of their own (they are drawn at the photograph's size) stay as they are.
+    """
+    splits = {
+        split: [FittedSample(sample) if isinstance(sample, Fittable) else sample for sample in samples]
+        for split, samples in dataset.splits.items()
+    }
+    return replace(dataset, splits=splits)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..classes import ClassTable
-from ..data import Dataset, Sample, open_dataset
+from ..data import Dataset, Sample, fit_masks, open_dataset, remap_classes
 from ..errors import UserError
 from ..files import make_folder, write_json
 from ..inference import Segmenter
@@ -96,6 +96,22 @@ def check_classes(model: ClassTable, data: ClassTable) -> None:
             )
 
 
+def as_trained(dataset: Dataset, segmenter: Segmenter) -> Dataset:
+    """The data set with masks and classes as the recipe in the model's metadata changed them for training.
+
+    A data set that has the model's classes already keeps them.
+
+    Raises:
+        UserError: the recipe names a class that the data set does not have.
+    """
+    recipe = segmenter.metadata.get("recipe", {}).get("data", {})
+    if recipe.get("resize_masks"):
+        dataset = fit_masks(dataset)
+    if recipe.get("classes") and dataset.classes.names != segmenter.classes.names:
+        dataset = remap_classes(dataset, recipe["classes"])
+    return dataset
+
+
 def evaluate(
     data: str | Path | Dataset,
     model: str | Path | Segmenter,
@@ -107,6 +123,8 @@ def evaluate(
     on_sample: Callable[[], None] | None = None,
 ) -> Evaluation:
     """Evaluate a model on a split of a data set; what `pan eval` does.
+
+    Classes that the model's recipe merged or dropped (`data.classes`) are so in the data set too, see `as_trained`.
 
     Args:
         data: a folder in any format the readers know, the word "shapes", or an opened data set.
@@ -121,9 +139,11 @@ def evaluate(
         UserError: no such data, split or model; classes that do not fit; a file that cannot be read or written.
     """
     dataset = data if isinstance(data, Dataset) else open_dataset(data, format)
-    samples = dataset.split(split)
+    dataset.split(split)  # before anything is written or loaded
     folder = None if report is None else make_folder(report)
     segmenter = model if isinstance(model, Segmenter) else Segmenter.load(model, device)
+    dataset = as_trained(dataset, segmenter)
+    samples = dataset.split(split)
     check_classes(segmenter.classes, dataset.classes)
     result = evaluate_samples(segmenter, samples, on_sample)
     result.classes = dataset.classes

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +60,11 @@ class Segmenter:
     def classes(self) -> ClassTable:
         """What the labels mean."""
         return self.engine.classes
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What is saved with the model (its recipe, its validation), as plain JSON; empty where the engine has none."""
+        return getattr(self.engine, "metadata", {})
 
     @classmethod
     def load(cls, model: str | os.PathLike[str], device: str = "auto") -> Segmenter:

@@ -21,6 +21,9 @@ from ..files import whole_file
 Positive = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
+WHOLE = ("data.classes",)
+"""Fields whose entries belong together, and in their order: a value takes the place of another, it is not laid over."""
+
 
 class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
@@ -34,6 +37,12 @@ class DataRecipe(_Group):
     options: dict[str, Any] = Field(default_factory=dict, description="of the synthetic pictures: seed, train, size, …")
     train_split: str = "train"
     val_split: str = "val"
+    classes: Annotated[dict[str, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)] | None = Field(
+        None, description="new classes, each with those of the data set that it merges; what is in none is void"
+    )
+    resize_masks: bool = Field(
+        False, description="bring masks of another size, but the same shape, to the photograph's"
+    )
     reduce: Positive = Field(1, description="make photographs and masks this many times smaller first")
     crop: tuple[Positive, Positive] = Field((512, 512), description="height and width of a training picture, in pixels")
     scale: tuple[float, float] = Field((0.5, 2.0), description="range of the random enlargement before the crop")
@@ -131,10 +140,13 @@ class Recipe(_Group):
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{key}.")
+        name = f"{prefix}{key}"
+        if not isinstance(value, Mapping):
+            flat[name] = value
+        elif name in WHOLE:
+            flat[name] = list(value.items())  # two mappings are equal in any order, and here the order counts
         else:
-            flat[f"{prefix}{key}"] = value
+            flat |= _flatten(value, f"{name}.")
     return flat
 
 
@@ -176,11 +188,12 @@ def _read_tree(name: str | Path, using: tuple[str, ...] = ()) -> dict[str, Any]:
     return _merge(_read_tree(base, (*using, str(name))), tree)
 
 
-def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(below: dict[str, Any], above: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if both else value
+        name = f"{prefix}{key}"
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and name not in WHOLE
+        merged[key] = _merge(merged[key], value, f"{name}.") if both else value
     return merged
 
 

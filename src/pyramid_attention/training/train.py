@@ -15,7 +15,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from ..data import Dataset, check_samples, open_dataset, reduce_samples
+from ..data import Dataset, check_samples, fit_masks, open_dataset, reduce_samples, remap_classes
 from ..errors import UserError
 from ..files import free_folder, holds_files, make_folder
 from ..inference import Segmenter
@@ -83,12 +83,14 @@ def settle(
 ) -> tuple[Recipe, Dataset]:
     """The recipe and the opened data set; each can decide the other (the format the recipe, the recipe the format).
 
+    The data set has the masks and the classes that the recipe asks for (`data.resize_masks`, `data.classes`).
+
     Args:
         data, recipe, overrides, format: as `train` takes them.
         stored: the recipe of a run that is resumed.
 
     Raises:
-        UserError: as `load_recipe` and `open_dataset`.
+        UserError: as `load_recipe`, `open_dataset` and `remap_classes`.
     """
     if recipe is None and str(data) == "shapes":
         recipe = "shapes"
@@ -97,11 +99,15 @@ def settle(
     if recipe is not None:
         settled = load_recipe(recipe, overrides)
         dataset = open_dataset(data, format or settled.data.format, **settled.data.options)
-        return settled.with_data(str(data), dataset.format), dataset
-    dataset = open_dataset(data, format)
-    settled = load_recipe(dataset.format if dataset.format in list_recipes() else "finetune", overrides)
-    if settled.data.options or settled.data.format not in (None, dataset.format):
-        dataset = open_dataset(data, format or settled.data.format, **settled.data.options)
+    else:
+        dataset = open_dataset(data, format)
+        settled = load_recipe(dataset.format if dataset.format in list_recipes() else "finetune", overrides)
+        if settled.data.options or settled.data.format not in (None, dataset.format):
+            dataset = open_dataset(data, format or settled.data.format, **settled.data.options)
+    if settled.data.resize_masks:
+        dataset = fit_masks(dataset)
+    if settled.data.classes is not None:
+        dataset = remap_classes(dataset, settled.data.classes)
     return settled.with_data(str(data), dataset.format), dataset
 
 

@@ -24,7 +24,8 @@ from . import (
     voc,
     yolo,
 )
-from .pairs import pictures, subfolders
+from .pairs import list_pictures, subfolders
+from .splitting import make_splits
 
 
 class Reader(Protocol):
@@ -61,6 +62,8 @@ READERS: dict[str, Reader] = {
 def open_dataset(data: str | Path, format: str | None = None, **options: Any) -> Dataset:
     """Open a data set: a folder in any format the readers know, or the word "shapes" for the synthetic pictures.
 
+    Where all that a reader finds is the split "train", some of it is set aside as "val" (see `splitting`).
+
     Args:
         data: the folder, or "shapes".
         format: the name of a reader; by default the first that recognises the folder.
@@ -87,8 +90,8 @@ def open_dataset(data: str | Path, format: str | None = None, **options: Any) ->
         raise UserError(f"{root} {what}; give the folder of a data set, or the word shapes for synthetic pictures")
     for name, reader in READERS.items():
         if format == name or (format is None and reader.detect(root)):
-            return reader.read(root)
-    if not pictures(root):
+            return make_splits(reader.read(root))
+    if not list_pictures(root).files:
         raise UserError(f"{root} holds no pictures; {_expected()}")
     raise UserError(
         f"{root} is in no known format (it holds the folders: {', '.join(subfolders(root)) or 'none'}); {_expected()}"

@@ -60,20 +60,22 @@ def read(root: Path) -> Dataset:
     """Read every split found in `root`; no picture is opened.
 
     Raises:
-        UserError: no split is found, or masks are missing (see `pairs.pair`).
+        UserError: no split is found, or one has no masks (see `pairs.pair`).
     """
     folders = subfolders(root)
     lookup = id_lookup(range(len(CLASSES)), (VOID, IGNORE))
-    splits, notes = {}, []
+    splits, notes, problems = {}, [], []
     for name, images in folders.items():
         masks = folders.get(f"{name}annot")
         if masks is None:
             if not name.endswith("annot"):
                 notes.append(f"{images} has no {name}annot beside it and is left out")
             continue
-        pairs, found = pair(name, images, masks)
-        splits[name] = [FileSample(stem, image, mask, CLASSES, lookup) for stem, image, mask in pairs]
-        notes += found
+        found = pair(name, images, masks)
+        splits[name] = [FileSample(stem, image, mask, CLASSES, lookup) for stem, image, mask in found.pairs]
+        notes += found.notes
+        problems += found.problems
     if not any(splits.values()):
-        raise UserError(f"{root} holds no photographs with masks as camvid has them; expected {LAYOUT}")
-    return Dataset("camvid", root, CLASSES, splits, tuple(notes))
+        nothing = f"{root} holds no photographs with masks as camvid has them; expected {LAYOUT}"
+        raise UserError(problems[0] if problems else nothing)
+    return Dataset("camvid", root, CLASSES, splits, tuple(notes), tuple(problems))

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from ...classes import IGNORE, ClassTable
 from ...errors import UserError, nearest
 from ..samples import ColourSample, Dataset, FileSample, Sample, id_lookup
-from .folder import SPLITS
-from .listing import Listing, first_few, list_files, match, match_all, read_lines, read_names
+from .disk import SPLITS, few, read_lines
+from .listing import Listing, list_files, match, match_all, read_names
 from .pairs import Pair, subfolders
 
 LAYOUT = "701_StillsRaw_full/a.png with LabeledApproved_full/a_L.png, or images/a.png, labels/a_P.png and codes.txt"
@@ -114,9 +114,7 @@ def _splits(root: Path, images: Listing, masks: Listing) -> tuple[dict[str, list
     if "train" not in names:
         names["train"] = others, images.folder
     elif others:
-        notes.append(
-            f"{len(others)} photographs in {images.folder} are in no list and are left out ({first_few(others)})"
-        )
+        notes.append(f"{len(others)} photographs in {images.folder} are in no list and are left out ({few(others)})")
     splits = {}
     for split, (found, source) in names.items():
         splits[split], left_out = match(found, images, masks, source)
@@ -132,5 +130,5 @@ def _lookup(codes: Path) -> NDArray[np.int16]:
             raise UserError(f"{codes} names '{name}', which is no class of CamVid.{nearest(name, COLOURS)}")
     missing = [name for name in COLOURS if name not in ids]
     if missing:
-        raise UserError(f"{codes} lacks {first_few(missing)}; it has one line for each of CamVid's 32 names")
+        raise UserError(f"{codes} lacks {few(missing)}; it has one line for each of CamVid's 32 names")
     return id_lookup([ids[name] for name in COLOURS], [IGNORE, ids.get(CLASSES.void_name, IGNORE)])

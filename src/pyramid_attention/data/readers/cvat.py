@@ -20,7 +20,7 @@ from ...classes import IGNORE, ClassTable, Colour, voc_colours
 from ...errors import UserError
 from ..samples import ColourSample, Dataset
 from .disk import few, files_below, is_picture, left_out, read_text, split_name, stem
-from .folder import IMAGE_FOLDERS
+from .folder_layouts import IMAGE_FOLDERS
 from .pairs import subfolders
 
 LAYOUT = "labelmap.txt with SegmentationClass/a.png, ImageSets/Segmentation/default.txt and JPEGImages/a.jpg"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import UserError
 from ...images import IMAGE_SUFFIXES
+from .disk import few, files_below, read_lines
 from .pairs import Pair
 
 
@@ -34,7 +34,7 @@ def list_files(folder: Path, ending: str = "", suffixes: Collection[str] = IMAGE
     """
     files: dict[str, Path] = {}
     problems = []
-    for relative in sorted(_walk(folder, ())):
+    for relative in files_below(folder):
         stem, suffix = os.path.splitext(relative)
         if suffix.lower() not in suffixes or not stem.endswith(ending):
             continue
@@ -45,40 +45,6 @@ def list_files(folder: Path, ending: str = "", suffixes: Collection[str] = IMAGE
         else:
             files[name] = folder / relative
     return Listing(folder, files, problems)
-
-
-def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
-    """Relative paths of all files that are not hidden, "/" between folders."""
-    try:
-        here = os.stat(folder)
-        with os.scandir(folder) as entries:
-            found = [(entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        what = error.filename or folder
-        raise UserError(f"cannot list {what}: {error.strerror}; check the path and its permissions") from error
-    if (here.st_dev, here.st_ino) in above:
-        raise UserError(f"{folder} is a link to a folder above it, which has no end; remove the link")
-    for name, is_folder in found:
-        if is_folder:
-            for below in _walk(folder / name, (*above, (here.st_dev, here.st_ino))):
-                yield f"{name}/{below}"
-        else:
-            yield name
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file, without the empty ones and without blanks around them.
-
-    Raises:
-        UserError: the file is missing, unreadable or no text.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; check the path and its permissions") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no text in UTF-8 ({error.reason}); save it as plain text") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def read_names(path: Path) -> list[str]:
@@ -110,12 +76,12 @@ def match(names: Iterable[str], images: Listing, masks: Listing, source: Path) -
     if absent:
         notes.append(
             f"{len(absent)} of {len(names)} photographs of {source} are not in {images.folder} and are left out"
-            f" ({first_few(absent)})"
+            f" ({few(absent)})"
         )
     if bare:
         notes.append(
             f"{len(bare)} of {len(names)} photographs of {source} have no mask in {masks.folder} and are left out"
-            f" ({first_few(bare)})"
+            f" ({few(bare)})"
         )
     left_out = {*absent, *bare}
     return [(name, images.files[name], masks.files[name]) for name in names if name not in left_out], notes
@@ -128,11 +94,6 @@ def match_all(images: Listing, masks: Listing) -> tuple[list[Pair], list[str]]:
     if alone:
         notes.append(
             f"{len(alone)} masks in {masks.folder} have no photograph in {images.folder} and are left out"
-            f" ({first_few(alone)})"
+            f" ({few(alone)})"
         )
     return pairs, notes
-
-
-def first_few(names: Collection[str]) -> str:
-    """The first three of `names` as text."""
-    return ", ".join(list(names)[:3]) + (", …" if len(names) > 3 else "")

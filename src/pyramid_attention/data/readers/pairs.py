@@ -1,14 +1,15 @@
-"""Photographs and masks in two folders, paired by name: what every reader of two folders shares."""
+"""Photographs and masks in folders, paired by name: what every reader of folders shares."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ...errors import UserError
-from ...images import IMAGE_SUFFIXES
+from .disk import few, is_folder, is_picture, leads_back, listing, stem, walk
 
 MASK_ENDINGS = ("_mask", "_masks", "_label", "_labels", "_gt", "_seg", "_annotation")
 """What a mask's stem may add to its photograph's."""
@@ -17,28 +18,38 @@ Pair = tuple[str, Path, Path]
 """Name, photograph, mask."""
 
 
-@contextmanager
-def _listing() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"cannot list {error.filename}: {error.strerror}; check the path and its permissions"
-        ) from error
+class Paired(NamedTuple):
+    """The pairs of a split, sorted by name, with notes and problems as `Dataset` has them."""
+
+    pairs: list[Pair]
+    notes: list[str]
+    problems: list[str]
 
 
-def _raise(error: OSError) -> None:
-    raise error
+@dataclass(frozen=True)
+class PictureFiles:
+    """The picture files of a folder and below.
+
+    Attributes:
+        files: by relative path without suffix, sorted; several where they differ in the suffix only.
+        loops: links to a folder that they are in themselves; they were not followed.
+    """
+
+    files: Mapping[str, Sequence[Path]]
+    loops: Sequence[Path] = ()
+
+
+# Listing
 
 
 def subfolders(folder: Path) -> dict[str, Path]:
-    """The folders directly in `folder`, by lower-case name; hidden ones are left out.
+    """The folders directly in `folder`, by lower-case name; hidden ones and links back to a folder above are left out.
 
     Raises:
         UserError: the folder cannot be listed, or two names differ in case only.
     """
-    with _listing(), os.scandir(folder) as entries:
-        found = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+    with listing(), os.scandir(folder) as entries:
+        found = sorted(e.name for e in entries if not e.name.startswith(".") and is_folder(e) and not leads_back(e))
     by_name: dict[str, Path] = {}
     for name in found:
         if name.lower() in by_name:
@@ -47,60 +58,110 @@ def subfolders(folder: Path) -> dict[str, Path]:
     return by_name
 
 
-def pictures(folder: Path) -> dict[str, Path]:
-    """The picture files in `folder` and below, by relative path without suffix, sorted; none is opened.
+def links_back(folder: Path) -> list[Path]:
+    """The links directly in `folder` that lead to it or to a folder above: those that `subfolders` leaves out.
 
     Raises:
-        UserError: the folder cannot be listed, or two files differ in the suffix only.
+        UserError: the folder cannot be listed.
     """
-    found: dict[str, Path] = {}
-    with _listing():
-        for here, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            for file in files:
-                path = Path(here, file)
-                if path.suffix.lower() not in IMAGE_SUFFIXES or file.startswith("."):
-                    continue
-                stem = path.relative_to(folder).with_suffix("").as_posix()
-                if stem in found:
-                    names = " and ".join(sorted((found[stem].name, file)))
-                    raise UserError(f"{path.parent} holds {names}: one stem, two pictures; remove or rename one")
-                found[stem] = path
-    return dict(sorted(found.items()))
+    with listing(), os.scandir(folder) as entries:
+        return sorted(Path(e.path) for e in entries if is_folder(e) and leads_back(e))
 
 
-def pair(split: str, images: Path, masks: Path | None) -> tuple[list[Pair], list[str]]:
+def file_names(folder: Path) -> list[str]:
+    """The names of the files directly in `folder`, sorted.
+
+    Raises:
+        UserError: the folder cannot be listed.
+    """
+    with listing(), os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if not is_folder(e))
+
+
+def list_pictures(folder: Path) -> PictureFiles:
+    """The picture files in `folder` and below, links followed; none is opened.
+
+    Raises:
+        UserError: a folder cannot be listed.
+    """
+    files, loops = walk(folder)
+    found: dict[str, list[Path]] = {}
+    for file in files:
+        if is_picture(os.path.basename(file)):
+            found.setdefault(stem(file), []).append(folder / file)
+    return PictureFiles({name: found[name] for name in sorted(found)}, loops)
+
+
+def _one_stem(paths: Sequence[Path]) -> str:
+    names = " and ".join(path.name for path in paths)
+    return f"{paths[0].parent} holds {names}: one stem, two pictures; remove or rename one"
+
+
+# Pairing
+
+
+def is_side_by_side(files: Mapping[str, Sequence[Path]]) -> bool:
+    """Whether some pictures have their masks beside them in the same folder, told by `MASK_ENDINGS`."""
+    return any(stem + ending in files for stem in files for ending in MASK_ENDINGS)
+
+
+def _apart(pictures: PictureFiles) -> tuple[PictureFiles, PictureFiles]:
+    """The photographs and the masks of one folder that holds both."""
+    files = pictures.files
+
+    def is_mask(stem: str) -> bool:
+        if any(stem.endswith(ending) and stem.removesuffix(ending) in files for ending in MASK_ENDINGS):
+            return True
+        # one without its photograph, and not a photograph that happens to be called so and has a mask itself
+        return stem.endswith(MASK_ENDINGS) and not any(stem + ending in files for ending in MASK_ENDINGS)
+
+    photographs = {stem: paths for stem, paths in files.items() if not is_mask(stem)}
+    masks = {stem: paths for stem, paths in files.items() if stem not in photographs}
+    return PictureFiles(photographs, pictures.loops), PictureFiles(masks)
+
+
+def pair(split: str, images: Path, masks: Path | None) -> Paired:
     """Pair the photographs of a split with its masks, and say what was left over.
 
     A mask has its photograph's path and stem, alone or with one of `MASK_ENDINGS`; where a photograph is called
-    `a_mask`, the mask of that name is its own and not that of `a`. Photographs of the split "test" may lack
-    masks (they are often kept secret) and are then left out.
+    `a_mask`, the mask of that name is its own and not that of `a`. What is not a pair is left out: photographs without
+    a mask and masks without a photograph with a note, photographs with two masks as a problem.
 
-    Returns:
-        the pairs, sorted by name, and notes on files left out.
+    Args:
+        split: all photographs of the split "test" may lack masks (they are often kept secret).
+        images: the folder of the photographs.
+        masks: that of the masks, which may be the same one; None where there is none.
 
     Raises:
-        UserError: photographs without a mask in another split than "test", or with two.
+        UserError: a folder cannot be listed, or no photograph of another split than "test" has a mask.
     """
-    photographs = pictures(images)
-    left = pictures(masks) if masks is not None else {}
+    if masks == images:
+        photographs, mask_files = _apart(list_pictures(images))
+    else:
+        photographs = list_pictures(images)
+        mask_files = list_pictures(masks) if masks is not None else PictureFiles({})
+    left = dict(mask_files.files)
     pairs: list[Pair] = []
     missing: list[Path] = []
-    for name, photograph in photographs.items():
-        stems = [name] + [name + ending for ending in MASK_ENDINGS if name + ending not in photographs]
-        fitting = [stem for stem in stems if stem in left]
-        if len(fitting) > 1:
-            both = " and ".join(left[stem].name for stem in fitting)
-            raise UserError(f"{photograph} has two masks in {masks}, {both}; remove one")
-        if fitting:
-            pairs.append((name, photograph, left.pop(fitting[0])))
+    problems: list[str] = []
+    for name, found in photographs.files.items():
+        stems = [name] + [name + ending for ending in MASK_ENDINGS if name + ending not in photographs.files]
+        fitting = [path for stem in stems for path in left.pop(stem, ())]
+        if len(found) > 1:
+            problems.append(_one_stem(found))
+        elif len(fitting) > 1:
+            both = " and ".join(path.name for path in fitting)
+            problems.append(f"{found[0]} has two masks in {masks}, {both}; remove one")
+        elif fitting:
+            pairs.append((name, found[0], fitting[0]))
         else:
-            missing.append(photograph)
-    notes = []
+            missing.append(found[0])
+    count = len(photographs.files)
+    notes = loop_notes([*photographs.loops, *mask_files.loops])
     if missing:
-        first = ", ".join(str(path.relative_to(images)) for path in missing[:3]) + (", …" if len(missing) > 3 else "")
-        what = f"{len(missing)} of {len(photographs)} photographs in {images} have no mask"
-        if split != "test":
+        what = f"{len(missing)} of {count} photographs in {images} have no mask"
+        first = few([str(path.relative_to(images)) for path in missing])
+        if split != "test" and len(missing) == count:
             where = f"in {masks}" if masks is not None else "folder"
             example = missing[0].relative_to(images).with_suffix("")
             raise UserError(
@@ -109,6 +170,11 @@ def pair(split: str, images: Path, masks: Path | None) -> tuple[list[Pair], list
             )
         notes.append(f"{what} and are left out ({first})")
     if left:
-        first = ", ".join(str(path.name) for path in list(left.values())[:3]) + (", …" if len(left) > 3 else "")
+        first = few([paths[0].name for paths in left.values()])
         notes.append(f"{len(left)} masks in {masks} have no photograph in {images} and are left out ({first})")
-    return pairs, notes
+    return Paired(pairs, notes, problems)
+
+
+def loop_notes(loops: Iterable[Path]) -> list[str]:
+    """What is said of links that were not followed."""
+    return [f"{path} leads back to a folder above it and is left out" for path in loops]

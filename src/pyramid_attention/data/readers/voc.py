@@ -34,7 +34,7 @@ from ...classes import ClassTable, voc_colours
 from ...errors import UserError, require
 from ...images import read_image
 from ..samples import Dataset, Sample, check_size
-from .folder import SPLITS
+from .disk import SPLITS
 from .listing import Listing, list_files, match, match_all, read_names
 from .pairs import subfolders
 from .voc_masks import MaskTable, read_table

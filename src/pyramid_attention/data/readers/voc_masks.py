@@ -26,7 +26,7 @@ from ...classes import IGNORE, ClassTable, Colour, voc_colours
 from ...errors import UserError
 from ...images import pixel_type, read_image
 from ..samples import ColourSample, FileSample, id_lookup
-from .listing import read_lines
+from .disk import read_lines
 
 VOID_NAMES = ("__ignore__", "ignored", "ignore", "void")
 """What tools call the class that is none."""

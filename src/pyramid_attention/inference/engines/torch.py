@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -65,6 +65,11 @@ class TorchEngine:
         self.classes = network.classes or ClassTable.of(int(network.config["num_classes"]))
         self._mean = torch.tensor(network.mean, device=self.device).view(1, -1, 1, 1)
         self._std = torch.tensor(network.std, device=self.device).view(1, -1, 1, 1)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The network's own."""
+        return self.network.metadata
 
     @torch.inference_mode()
     def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

@@ -1,0 +1,71 @@
+"""Lists of a split: train.txt, val.txt, …, each line the name of one photograph."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from ...errors import UserError
+from .disk import few, is_picture, read_lines
+from .pairs import Pair
+
+
+def name_in(line: str, names: Mapping[str, object]) -> str | None:
+    """The one of `names` (paths without suffix) that a line means, which may have a suffix and further folders before
+    it: "a", "a.jpg", "x/a" and "/data/images/x/a.jpg" mean "x/a" or, where there is no such, "a"."""
+    path = PurePosixPath(line.replace("\\", "/"))
+    for start in range(len(path.parts)):
+        inner = PurePosixPath(*path.parts[start:])
+        for name in (str(inner), str(inner.with_suffix("")) if is_picture(inner.name) else ""):
+            if name in names:
+                return name
+    return None
+
+
+def split_by_lists(
+    pairs: Iterable[Pair], lists: Mapping[str, Path]
+) -> tuple[dict[str, list[Pair]], list[str], list[str]]:
+    """Sort pairs into the splits whose lists name them.
+
+    Args:
+        pairs: of photographs in no split, sorted by name.
+        lists: a file for each split.
+
+    Returns:
+        the pairs of each split, sorted by name; notes on lines and photographs left out; problems: photographs that are
+        in two lists.
+
+    Raises:
+        UserError: a list cannot be read, or no line of one names a photograph.
+    """
+    by_name = {pair[0]: pair for pair in pairs}
+    named: dict[str, set[str]] = {}
+    notes, problems = [], []
+    for split, path in lists.items():
+        lines = list(dict.fromkeys(read_lines(path)))
+        found = {line: name_in(line, by_name) for line in lines}
+        named[split] = {name for name in found.values() if name is not None}
+        lost = [line for line, name in found.items() if name is None]
+        if lost and not named[split]:
+            raise UserError(
+                f"no line of {path} names a photograph with a mask ({few(lost)}); write the stem of one a"
+                f" line, as {next(iter(by_name), 'a')}"
+            )
+        if lost:
+            notes.append(
+                f"{len(lost)} of {len(lines)} lines of {path} name no photograph with a mask and are left out"
+                f" ({few(lost)})"
+            )
+    for first, second in itertools.combinations(lists, 2):
+        if both := sorted(named[first] & named[second]):
+            problems.append(_in_both(both, lists[first], lists[second]))
+    if rest := sorted(by_name.keys() - set[str]().union(*named.values())):
+        files = ", ".join(path.name for path in lists.values())
+        notes.append(f"{len(rest)} photographs are in none of {files} and are left out ({few(rest)})")
+    return {split: [by_name[name] for name in sorted(found)] for split, found in named.items()}, notes, problems
+
+
+def _in_both(names: Sequence[str], first: Path, second: Path) -> str:
+    what = "photograph is" if len(names) == 1 else "photographs are"
+    return f"{len(names)} {what} in {first} and in {second} ({few(names)}); remove each from one of them"
