@@ -20,9 +20,7 @@ def ablate(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A recipe field, for every variant.")
     ] = None,
-    seeds: Annotated[
-        str | None, typer.Option(metavar="0,1,…", help="Other seeds than the study's (by default three).")
-    ] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="0,1,…", help="Other seeds than the study's.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to; by default studies/NAME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in DIR.")] = False,
     format: Format = None,

@@ -28,35 +28,39 @@ def models(
 
     from ..models.systems import SYSTEMS
 
-    console = Console(soft_wrap=True)
+    table = Table(box=box.SIMPLE)
+    table.add_column("system", no_wrap=True)
     if cost is None:
-        table = Table("system", "context", "decoder", "paper", box=box.SIMPLE)
+        for heading in ("context", "decoder", "paper"):
+            table.add_column(heading, no_wrap=heading != "paper")
         for name, system in SYSTEMS.items():
             table.add_row(name, system.context, system.decoder, system.paper)
-        console.print(table)
+        Console().print(table)
         return
 
-    from ..inference.devices import resolve_device
+    from ..inference.devices import is_out_of_memory, resolve_device
     from ..models import build_model
     from ..models.cost import measure_cost, measure_latency
 
     where = resolve_device(device)
-    table = Table("system", "context", "decoder", box=box.SIMPLE)
-    for heading in ("M parameters", "GFLOPs", "ms"):
-        table.add_column(heading, justify="right")
+    for heading in ("Mparams", "GFLOPs", "ms"):
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("paper")
     for name, system in SYSTEMS.items():
         network = build_model(name, num_classes=classes, backbone=backbone, output_stride=output_stride).to(where)
         try:
             found = measure_cost(network, (cost, cost))
             seconds = measure_latency(network, (cost, cost))
-        except RuntimeError as error:  # PyTorch's word for out of memory, too
-            raise UserError(f"cannot run {name} on {cost}×{cost} pixels ({error}); give a smaller size") from error
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise UserError(f"{cost}×{cost} pixels do not fit into memory with {name}; give a smaller size") from error
         numbers = f"{found.parameters / 1e6:.2f}", f"{found.flops / 1e9:.2f}", f"{1000 * seconds:.1f}"
-        table.add_row(name, system.context, system.decoder, *numbers, system.paper)
+        table.add_row(name, *numbers, system.paper.partition(":")[0])
+    console = Console()
     console.print(table)
     console.print(
         f"{backbone} at output stride {output_stride}, {classes} classes, one picture of {cost}×{cost}; a multiply-add"
-        f" counts as 2; latency is the median of 5 in PyTorch on {where}",
+        f" counts as 2; ms: median of 5 in PyTorch on {where}",
         highlight=False,
     )

@@ -30,7 +30,7 @@ from .network import SegmentationModel
 
 
 class System(NamedTuple):
-    """A named pair of a context and a decoder, and the paper it is from."""
+    """A named pair of a context and a decoder, and the paper it is from (authors and place, a colon, the title)."""
 
     context: str
     decoder: str
@@ -38,19 +38,20 @@ class System(NamedTuple):
 
 
 SYSTEMS = {
-    "pan": System("fpa", "gau", "Li et al.: Pyramid Attention Network for Semantic Segmentation, BMVC 2018"),
-    "baseline": System("none", "bilinear", "the dilated backbone alone, as in Li et al., BMVC 2018"),
-    "fcn": System("none", "fcn", "Long et al.: Fully Convolutional Networks for Semantic Segmentation, CVPR 2015"),
-    "unet": System("none", "unet", "Ronneberger et al.: U-Net, MICCAI 2015"),
-    "parsenet": System("parsenet", "bilinear", "Liu et al.: ParseNet: Looking Wider to See Better, 2015"),
-    "senet": System("se", "bilinear", "Hu et al.: Squeeze-and-Excitation Networks, CVPR 2018"),
-    "pspnet": System("ppm", "bilinear", "Zhao et al.: Pyramid Scene Parsing Network, CVPR 2017"),
-    "deeplabv3": System("aspp", "bilinear", "Chen et al.: Rethinking Atrous Convolution, 2017"),
+    "pan": System("fpa", "gau", "Li et al., BMVC 2018: Pyramid Attention Network for Semantic Segmentation"),
+    "baseline": System("none", "bilinear", "Li et al., BMVC 2018: its dilated backbone alone"),
+    "fcn": System("none", "fcn", "Long et al., CVPR 2015: Fully Convolutional Networks for Semantic Segmentation"),
+    "unet": System("none", "unet", "Ronneberger et al., MICCAI 2015: U-Net"),
+    "parsenet": System("parsenet", "bilinear", "Liu et al., arXiv 2015: ParseNet: Looking Wider to See Better"),
+    "senet": System("se", "bilinear", "Hu et al., CVPR 2018: Squeeze-and-Excitation Networks"),
+    "pspnet": System("ppm", "bilinear", "Zhao et al., CVPR 2017: Pyramid Scene Parsing Network"),
+    "deeplabv3": System("aspp", "bilinear", "Chen et al., arXiv 2017: Rethinking Atrous Convolution"),
     "deeplabv3plus": System(
-        "aspp", "deeplab", "Chen et al.: Encoder-Decoder with Atrous Separable Convolution, ECCV 2018"
+        "aspp", "deeplab", "Chen et al., ECCV 2018: Encoder-Decoder with Atrous Separable Convolution"
     ),
-    "dfn": System("global_pooling", "dfn", "Yu et al.: Learning a Discriminative Feature Network, CVPR 2018"),
+    "dfn": System("global_pooling", "dfn", "Yu et al., CVPR 2018: Learning a Discriminative Feature Network"),
 }
+"""By name, in the order of the comparison."""
 
 CONTEXTS: dict[str, type[nn.Module]] = {
     "fpa": FPA,
