@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Device, Model
+from .options import Device, Model, Tta
 
 
 def predict(
@@ -25,6 +25,7 @@ def predict(
         bool,
         typer.Option("--confidence", help="Also write how sure the model is of each pixel: grey, white is certain."),
     ] = False,
+    tta: Tta = False,
     device: Device = "auto",
 ) -> None:
     """Segment photographs: each gets an indexed PNG of class ids at its own size.
@@ -39,7 +40,7 @@ def predict(
     from ..report.progress import progress
 
     total = len(find_sources(inputs, out).found)
-    segmenter = Segmenter.load(model, device)
+    segmenter = Segmenter.load(model, device, tta=tta)
     with progress("segmenting", total) as advance:
         summary = predict_files(
             segmenter,
