@@ -118,6 +118,17 @@ def test_tta_averages_over_scales_and_flip(model: Path, photographs: Path, tmp_p
     assert np.array_equal(confidence, np.rint(expected.confidence * 255))
 
 
+def test_resume_leaves_out_what_has_its_label_map(model: Path, photographs: Path, tmp_path: Path) -> None:
+    assert predict(model, tmp_path, photographs / "colour.jpg") == 0
+    first = (tmp_path / "colour.png").read_bytes()
+    (tmp_path / "colour.png").write_bytes(b"done before")
+    assert predict(model, tmp_path, photographs / "colour.jpg", photographs / "grey.png", "--resume") == 0
+    assert (tmp_path / "colour.png").read_bytes() == b"done before"
+    assert (tmp_path / "grey.png").is_file()
+    assert predict(model, tmp_path, photographs / "colour.jpg") == 0
+    assert (tmp_path / "colour.png").read_bytes() == first
+
+
 def broken(folder: Path) -> Path:
     folder.mkdir()
     photograph(SMALL).save(folder / "good.jpg")
