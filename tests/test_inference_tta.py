@@ -118,6 +118,12 @@ def test_the_network_keeps_its_mode_and_scores_that_are_not_finite_are_told(netw
         segment(picture(32, 32))
 
 
+def test_running_out_of_memory_says_what_to_leave_out(network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "forward", lambda images: torch.empty(1 << 50))  # a petabyte
+    with pytest.raises(UserError, match=r"segmenting 50×40 pixels; scale the picture down, leave out --tta$"):
+        Segmenter(AugmentedEngine(network, "cpu"))(picture(40, 50))
+
+
 def test_a_loaded_model_averages_where_it_is_told_to(network: nn.Module, tmp_path: Path) -> None:
     network.save_pretrained(tmp_path)
     image = picture(48, 64)

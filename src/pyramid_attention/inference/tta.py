@@ -19,6 +19,8 @@ SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 class AugmentedEngine(TorchEngine):
     """A TorchEngine whose labels and confidence come from the mean over `SCALES` and flip."""
 
+    remedy = ", leave out --tta"
+
     def reduce(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Segment pictures N×3×H×W (uint8): labels N×H×W (uint8) and confidence N×H×W (float32)."""
         total = self._probabilities(pixels, SCALES[0])

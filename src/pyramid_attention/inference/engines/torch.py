@@ -59,6 +59,9 @@ class TorchEngine:
         device: a name of `devices.DEVICES` or a torch device; the network is moved there.
     """
 
+    remedy = ""
+    """What else may help where memory runs out, as the user is told."""
+
     def __init__(self, network: SegmentationModel, device: str | torch.device = "auto") -> None:
         self.device = resolve_device(device)
         self.network = network.to(self.device)
@@ -88,6 +91,7 @@ class TorchEngine:
             instead = "" if self.device.type == "cpu" else " or use --device cpu"
             raise UserError(
                 f"out of memory on {self.device} while segmenting {width}×{height} pixels; scale the picture down"
+                + self.remedy
                 + instead
             ) from error
         if not torch.isfinite(confidence).all():
