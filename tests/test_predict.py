@@ -10,7 +10,8 @@ from PIL import Image
 
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.cli import main
-from pyramid_attention.evaluation import evaluate
+from pyramid_attention.data import open_dataset
+from pyramid_attention.evaluation import evaluate, evaluate_samples
 from pyramid_attention.inference import Segmenter
 from pyramid_attention.models import build_model
 
@@ -107,6 +108,25 @@ def test_patterns_and_single_files(model: Path, photographs: Path, tmp_path: Pat
     assert predict(model, tmp_path, photographs / "**" / "c*.jpg", photographs / "grey.png") == 0
     written = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.png"))
     assert written == ["cmyk.png", "colour.png", "deep/er/colour.png", "grey.png"]
+
+
+def test_tta_averages_over_scales_and_flip(model: Path, photographs: Path, tmp_path: Path) -> None:
+    assert predict(model, tmp_path, photographs / "colour.jpg", "--confidence", "--tta") == 0
+    expected = Segmenter.load(model, "cpu", tta=True)(photographs / "colour.jpg")
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "colour.png")), expected.labels)
+    confidence = np.asarray(Image.open(tmp_path / "colour_confidence.png"))
+    assert np.array_equal(confidence, np.rint(expected.confidence * 255))
+
+
+def test_resume_leaves_out_what_has_its_label_map(model: Path, photographs: Path, tmp_path: Path) -> None:
+    assert predict(model, tmp_path, photographs / "colour.jpg") == 0
+    first = (tmp_path / "colour.png").read_bytes()
+    (tmp_path / "colour.png").write_bytes(b"done before")
+    assert predict(model, tmp_path, photographs / "colour.jpg", photographs / "grey.png", "--resume") == 0
+    assert (tmp_path / "colour.png").read_bytes() == b"done before"
+    assert (tmp_path / "grey.png").is_file()
+    assert predict(model, tmp_path, photographs / "colour.jpg") == 0
+    assert (tmp_path / "colour.png").read_bytes() == first
 
 
 def broken(folder: Path) -> Path:
@@ -210,6 +230,25 @@ def test_eval_writes_the_numbers_and_the_pictures(
     assert "disc" in printed
 
 
+def test_eval_with_tta_and_boundaries(
+    model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    numbers, report = tmp_path / "numbers.json", tmp_path / "report"
+    words = ["eval", str(data), "--model", str(model), "--json", str(numbers), "--report", str(report)]
+    assert main([*words, "--tta", "--boundary", "--device", "cpu"]) == 0
+    said = json.loads(numbers.read_text())
+    samples = open_dataset(data).split("val")
+    expected = evaluate_samples(Segmenter.load(model, "cpu", tta=True), samples, boundary=True)
+    assert said == expected.metrics()
+    assert said["confusion"] != evaluate(data, model, device="cpu").metrics()["confusion"]
+    assert set(said["per_class"]["box"]) == {"iou", "boundary_iou", "accuracy", "pixels"}
+    of_classes = [entry["boundary_iou"] for entry in said["per_class"].values()]
+    assert said["boundary_iou"] == pytest.approx(np.mean(of_classes))
+    for text in (capsys.readouterr().out, (report / "per_class.md").read_text()):
+        assert "mean boundary IoU" in text
+        assert f"{said['per_class']['disc']['boundary_iou']:.2%}" in text
+
+
 def test_eval_counts_what_the_segmenter_says(model: Path, data: Path) -> None:
     segmenter = Segmenter.load(model, "cpu")
     expected = np.zeros((3, 3), int)
@@ -225,7 +264,7 @@ def test_eval_counts_what_the_segmenter_says(model: Path, data: Path) -> None:
     ("change", "message"),
     [
         (["--split", "vall"], "no split 'vall'. Did you mean 'val'"),
-        (["--format", "voc"], "no format 'voc'"),
+        (["--format", "vok"], "no format 'vok'. Did you mean 'voc'"),
         (["--device", "gpu"], "no device 'gpu'"),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Device, Format, Model
+from .options import Device, Format, Model, Tta
 
 
 def evaluate(
@@ -19,6 +19,10 @@ def evaluate(
         Path | None,
         typer.Option(metavar="DIR", help="Write confusion.png, worst_best.png and per_class.md to a folder."),
     ] = None,
+    boundary: Annotated[
+        bool, typer.Option("--boundary", help="Also measure how well outlines are met: boundary IoU.")
+    ] = False,
+    tta: Tta = False,
     format: Format = None,
     device: Device = "auto",
 ) -> None:
@@ -31,21 +35,24 @@ def evaluate(
     from ..evaluation import evaluate as evaluate_model
     from ..files import make_folder
     from ..report.progress import progress
-    from ..report.tables import HEADINGS, class_rows, summary_rows
+    from ..report.tables import class_table, summary_rows
 
     dataset = open_dataset(data, format)
     if json is not None:
         make_folder(json.parent)
     with progress(f"evaluating {split}", len(dataset.split(split))) as advance:
-        result = evaluate_model(dataset, model, split, device=device, report=report, on_sample=advance)
+        result = evaluate_model(
+            dataset, model, split, device=device, tta=tta, boundary=boundary, report=report, on_sample=advance
+        )
     if json is not None:
         result.save_json(json)
 
     metrics = result.metrics()
-    table = Table(*HEADINGS, box=box.SIMPLE)
+    head, *rows = class_table(metrics)
+    table = Table(*head, box=box.SIMPLE)
     for column in table.columns[1:]:
         column.justify = "right"
-    for row in class_rows(metrics):
+    for row in rows:
         table.add_row(*row)
     console = Console()
     console.print(table)

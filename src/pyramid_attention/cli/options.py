@@ -11,3 +11,6 @@ Format = Annotated[str | None, typer.Option(help="The data set's format; found b
 Model = Annotated[
     str, typer.Option(metavar="M", help="The model: a run folder, a model folder, or 'owner/name' on the hub.")
 ]
+Tta = Annotated[
+    bool, typer.Option("--tta", help="Average over six scales and left-right flip: slower by a factor of about 17.")
+]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Device, Model
+from .options import Device, Model, Tta
 
 
 def predict(
@@ -25,6 +25,18 @@ def predict(
         bool,
         typer.Option("--confidence", help="Also write how sure the model is of each pixel: grey, white is certain."),
     ] = False,
+    tta: Tta = False,
+    submission: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BENCHMARK",
+            help="Pack the results as the server of voc, cityscapes or ade20k wants them; INPUT may be the benchmark's"
+            " folder, whose test photographs are taken.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Leave out photographs whose label map is there already.")
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Segment photographs: each gets an indexed PNG of class ids at its own size.
@@ -32,25 +44,38 @@ def predict(
     A folder's pictures keep their relative paths. A broken photograph is told at the end (exit code 1) and the rest is
     done.
     """
+    from ..errors import UserError
+    from ..evaluation.submissions import plan_submission
     from ..inference import Segmenter
     from ..inference.predict import predict_files
     from ..inference.sources import find_sources
     from ..report.overlays import overlay_with_legend
     from ..report.progress import progress
 
-    total = len(find_sources(inputs, out).found)
-    segmenter = Segmenter.load(model, device)
+    if submission is not None and (overlay or confidence):
+        raise UserError("a submission is label maps alone; leave out --overlay and --confidence, or --submission")
+    plan = None if submission is None else plan_submission(submission, inputs, out)
+    total = len((find_sources(inputs, out) if plan is None else plan.sources).found)
+    segmenter = Segmenter.load(model, device, tta=tta)
     with progress("segmenting", total) as advance:
-        summary = predict_files(
-            segmenter,
-            inputs,
-            out,
-            overlay=overlay_with_legend if overlay else None,
-            confidence=confidence,
-            on_done=advance,
-        )
-    print(f"{len(summary.done)} label maps are in {out}")
+        if plan is not None:
+            summary = plan.predict(segmenter, resume=resume, on_done=advance)
+        else:
+            summary = predict_files(
+                segmenter,
+                inputs,
+                out,
+                overlay=overlay_with_legend if overlay else None,
+                confidence=confidence,
+                resume=resume,
+                on_done=advance,
+            )
+    print(f"{len(summary.done)} label maps are in {out if plan is None else plan.folder}")
     if len(summary.failed) > 1:
         for _, reason in summary.failed:
             print(f"failed: {reason}", file=sys.stderr)
+    if plan is not None and summary.failed:
+        print("no archive is packed while photographs fail; mend them and add --resume", file=sys.stderr)
     summary.check()
+    if plan is not None:
+        print(f"{plan.pack()} is ready to be sent in")

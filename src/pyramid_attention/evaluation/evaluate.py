@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from ..classes import ClassTable
 from ..data import Dataset, Sample, fit_masks, open_dataset, remap_classes
+from ..data.readers import cityscapes
 from ..errors import UserError
 from ..files import make_folder, write_json
 from ..inference import Segmenter
 from ..inference.prefetch import prefetch
+from .boundary import BoundaryCounts
 from .confusion import ConfusionMatrix
-from .metrics import miou, summarise
+from .metrics import category_iou, mean, miou, plain, summarise
 
 
 class Evaluation:
@@ -25,12 +27,14 @@ class Evaluation:
     Attributes:
         classes: what the labels mean.
         confusion: all counted pixels.
+        boundary: the pixels on boundaries, where they are asked for (see `BoundaryCounts`).
         picture_miou: mIoU of each single photograph by its sample's name, NaN where all of it is void.
     """
 
-    def __init__(self, classes: ClassTable) -> None:
+    def __init__(self, classes: ClassTable, boundary: bool = False) -> None:
         self.classes = classes
         self.confusion = ConfusionMatrix(len(classes))
+        self.boundary = BoundaryCounts(len(classes)) if boundary else None
         self.picture_miou: dict[str, float] = {}
 
     def add(self, name: str, truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> None:
@@ -38,11 +42,29 @@ class Evaluation:
         single = ConfusionMatrix(len(self.classes))
         single.update(truth, prediction)
         self.confusion += single
+        if self.boundary is not None:
+            self.boundary.update(truth, prediction)
         self.picture_miou[name] = miou(single.matrix)
 
     def metrics(self) -> dict[str, Any]:
-        """The numbers as `pan eval --json` writes them: those of `metrics.summarise`, and `images`."""
-        return {**summarise(self.confusion.matrix, self.classes.names), "images": len(self.picture_miou)}
+        """The numbers as `pan eval --json` writes them: those of `metrics.summarise`, and `images`.
+
+        With the classes of Cityscapes also `category_iou` (the mean) and `per_category` {name: IoU}; with boundaries
+        `boundary_iou` (the mean), and each class's own in `per_class`.
+        """
+        names = self.classes.names
+        numbers = {**summarise(self.confusion.matrix, names), "images": len(self.picture_miou)}
+        if names == cityscapes.CLASSES.names:
+            groups = [[names.index(name) for name in group] for group in cityscapes.CATEGORIES.values()]
+            overlaps = category_iou(self.confusion.matrix, groups)
+            numbers["category_iou"] = plain(mean(overlaps))
+            numbers["per_category"] = dict(zip(cityscapes.CATEGORIES, map(plain, overlaps), strict=True))
+        if self.boundary is not None:
+            overlaps = self.boundary.iou()
+            numbers["boundary_iou"] = plain(mean(overlaps))
+            for entry, overlap in zip(numbers["per_class"].values(), overlaps, strict=True):
+                entry["boundary_iou"] = plain(overlap)
+        return numbers
 
     def save_json(self, path: str | Path) -> None:
         """Write `metrics()` to a JSON file, whole or not at all."""
@@ -50,7 +72,11 @@ class Evaluation:
 
 
 def evaluate_samples(
-    segmenter: Segmenter, samples: Sequence[Sample], on_sample: Callable[[], None] | None = None
+    segmenter: Segmenter,
+    samples: Sequence[Sample],
+    on_sample: Callable[[], None] | None = None,
+    *,
+    boundary: bool = False,
 ) -> Evaluation:
     """Segment each sample's photograph and compare with its mask.
 
@@ -58,6 +84,7 @@ def evaluate_samples(
         segmenter: knows as many classes as the masks have.
         samples: each read in a thread while the network works on the one before.
         on_sample: called after each sample (a progress bar).
+        boundary: count boundaries as well.
 
     Raises:
         UserError: a photograph or mask cannot be read.
@@ -66,7 +93,7 @@ def evaluate_samples(
     def read(sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         return sample.read_image(), sample.read_mask()
 
-    result = Evaluation(segmenter.classes)
+    result = Evaluation(segmenter.classes, boundary)
     for sample, reading in prefetch(read, samples):
         image, truth = reading.result()
         result.add(sample.name, truth, segmenter(image).labels)
@@ -118,6 +145,8 @@ def evaluate(
     split: str = "val",
     *,
     device: str = "auto",
+    tta: bool = False,
+    boundary: bool = False,
     format: str | None = None,
     report: str | Path | None = None,
     on_sample: Callable[[], None] | None = None,
@@ -131,6 +160,8 @@ def evaluate(
         model: anything `Segmenter.load` takes, or a Segmenter.
         split: "val", "train", … as the data set calls it.
         device: "auto", "cpu", "cuda" or "mps", for a model that is still to be loaded.
+        tta: average over scales and flip (`inference.tta`), for a model that is still to be loaded.
+        boundary: boundary IoU as well.
         format: the data set's format, where looking does not find it.
         report: a folder for confusion.png, worst_best.png and per_class.md.
         on_sample: called after each photograph.
@@ -141,11 +172,11 @@ def evaluate(
     dataset = data if isinstance(data, Dataset) else open_dataset(data, format)
     dataset.split(split)  # before anything is written or loaded
     folder = None if report is None else make_folder(report)
-    segmenter = model if isinstance(model, Segmenter) else Segmenter.load(model, device)
+    segmenter = model if isinstance(model, Segmenter) else Segmenter.load(model, device, tta=tta)
     dataset = as_trained(dataset, segmenter)
     samples = dataset.split(split)
     check_classes(segmenter.classes, dataset.classes)
-    result = evaluate_samples(segmenter, samples, on_sample)
+    result = evaluate_samples(segmenter, samples, on_sample, boundary=boundary)
     result.classes = dataset.classes
     if folder is not None:
         from .pictures import write_report

@@ -7,14 +7,17 @@ With n[t, p] pixels of class t predicted as p, and "absent" for a class with not
     mIoU, mean accuracy   the mean over the classes that are not absent
     pixel accuracy        trace / sum
     frequency-weighted    sum over c of IoU × row sum c / sum
+    IoU of a category     that of its classes taken as one (Cordts et al., The Cityscapes Dataset, 2016)
 
 A class that is predicted but never true has IoU 0 and counts in the mean; an absent one has no IoU (NaN here, null in
-JSON) and does not. A matrix without any pixel has no numbers: all NaN.
+JSON) and does not. A matrix without any pixel has no numbers: all NaN. How the benchmarks' own code treats absent
+classes: docs/evaluation.md.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,36 +26,54 @@ from numpy.typing import NDArray
 Matrix = NDArray[np.int64]
 
 
-def _divide(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+def divide(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Shares (float64), NaN where there is nothing to divide by."""
     shares = np.full(len(whole), np.nan)
     np.divide(part, whole, out=shares, where=whole > 0)
     return shares
 
 
-def _mean(values: NDArray[np.float64]) -> float:
+def mean(values: NDArray[np.float64]) -> float:
+    """The mean of the values that are not NaN; NaN where all are."""
     present = values[~np.isnan(values)]
-    return float(present.mean()) if present.size else math.nan
+    # Added one after the other, as Cityscapes' scripts add: NumPy's own sum may differ in the last bit.
+    return float(np.cumsum(present)[-1] / present.size) if present.size else math.nan
 
 
 def iou(matrix: Matrix) -> NDArray[np.float64]:
     """Intersection over union of each class (C float64, NaN where absent)."""
     hits = matrix.diagonal()
-    return _divide(hits, matrix.sum(axis=1) + matrix.sum(axis=0) - hits)
+    return divide(hits, matrix.sum(axis=1) + matrix.sum(axis=0) - hits)
 
 
 def accuracy(matrix: Matrix) -> NDArray[np.float64]:
     """The share of each class's pixels that was found: its recall (C float64, NaN where absent)."""
-    return _divide(matrix.diagonal(), matrix.sum(axis=1))
+    return divide(matrix.diagonal(), matrix.sum(axis=1))
 
 
 def miou(matrix: Matrix) -> float:
     """Mean intersection over union of the classes that occur in truth or prediction."""
-    return _mean(iou(matrix))
+    return mean(iou(matrix))
 
 
 def mean_accuracy(matrix: Matrix) -> float:
     """Mean accuracy of the classes that occur in the truth."""
-    return _mean(accuracy(matrix))
+    return mean(accuracy(matrix))
+
+
+def category_iou(matrix: Matrix, categories: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    """Intersection over union of groups of classes, a pixel being right if truth and prediction are of one group.
+
+    Args:
+        matrix: C×C int64.
+        categories: the ids of the classes in each.
+
+    Returns:
+        one float64 a category, NaN where none of its classes occurs.
+    """
+    hits = np.array([matrix[np.ix_(ids, ids)].sum() for ids in categories])
+    pixels = np.array([matrix[ids, :].sum() + matrix[:, ids].sum() for ids in map(list, categories)])
+    return divide(hits, pixels - hits)
 
 
 def pixel_accuracy(matrix: Matrix) -> float:
@@ -68,16 +89,17 @@ def frequency_weighted_iou(matrix: Matrix) -> float:
     return float((iou(matrix)[true] * pixels[true]).sum() / pixels.sum()) if true.any() else math.nan
 
 
+def plain(value: float) -> float | None:
+    """A number as JSON knows it: `None` in place of NaN."""
+    return None if math.isnan(value) else float(value)
+
+
 def summarise(matrix: Matrix, names: tuple[str, ...]) -> dict[str, Any]:
-    """All of the above as plain numbers ready for JSON, `None` in place of NaN.
+    """The numbers of all classes and of each, ready for JSON: `None` in place of NaN.
 
     Keys: miou, pixel_accuracy, mean_accuracy, frequency_weighted_iou, pixels, per_class {name: {iou, accuracy,
     pixels}} and confusion (rows truth, columns prediction).
     """
-
-    def plain(value: float) -> float | None:
-        return None if math.isnan(value) else float(value)
-
     columns = zip(names, iou(matrix), accuracy(matrix), matrix.sum(axis=1), strict=True)
     return {
         "miou": plain(miou(matrix)),

@@ -67,8 +67,10 @@ class Segmenter:
         return getattr(self.engine, "metadata", {})
 
     @classmethod
-    def load(cls, model: str | os.PathLike[str], device: str = "auto") -> Segmenter:
+    def load(cls, model: str | os.PathLike[str], device: str = "auto", *, tta: bool = False) -> Segmenter:
         """Load a model by its run folder, its model folder, or its name on the Hugging Face hub ("owner/name").
+
+        With `tta` it averages over scales and flip (see `inference.tta`).
 
         Raises:
             UserError: there is no such model, it is damaged, or there is no such device.
@@ -78,8 +80,10 @@ class Segmenter:
         require("a PyTorch model", "torch", "timm")
         from ..models import SegmentationModel
         from .engines.torch import TorchEngine
+        from .tta import AugmentedEngine
 
-        return cls(TorchEngine(SegmentationModel.from_pretrained(folder), device))
+        engine = AugmentedEngine if tta else TorchEngine
+        return cls(engine(SegmentationModel.from_pretrained(folder), device))
 
     def __call__(self, picture: str | os.PathLike[str] | NDArray[np.generic] | Image.Image) -> Segmentation:
         """Segment a photograph: a path, an array H×W×3 (or H×W, grey) of uint8, or a Pillow image.

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-HEADINGS = ("class", "IoU", "accuracy", "pixels")
 SUMMARY = {
     "miou": "mIoU",
+    "boundary_iou": "mean boundary IoU",
+    "category_iou": "mean IoU of categories",
     "mean_accuracy": "mean accuracy",
     "pixel_accuracy": "pixel accuracy",
     "frequency_weighted_iou": "frequency-weighted IoU",
 }
+SHARES = {"iou": "IoU", "boundary_iou": "boundary IoU", "accuracy": "accuracy"}
+"""The titles of numbers, of all classes and of each; those that metrics do not hold are left out."""
 
 
 def percent(share: float | None) -> str:
@@ -19,17 +22,20 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.2%}"
 
 
-def class_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """The cells under `HEADINGS`, one row a class, of the metrics that `Evaluation.metrics` gives."""
-    return [
-        (name, percent(numbers["iou"]), percent(numbers["accuracy"]), f"{numbers['pixels']:,}")
-        for name, numbers in metrics["per_class"].items()
+def class_table(metrics: Mapping[str, Any]) -> list[list[str]]:
+    """The cells of a table of the metrics that `Evaluation.metrics` gives: its head, then one row a class."""
+    per_class = metrics["per_class"]
+    shares = {key: title for key, title in SHARES.items() if all(key in numbers for numbers in per_class.values())}
+    rows = [
+        [name, *(percent(numbers[key]) for key in shares), f"{numbers['pixels']:,}"]
+        for name, numbers in per_class.items()
     ]
+    return [["class", *shares.values(), "pixels"], *rows]
 
 
 def summary_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The numbers that sum up an evaluation, by their names."""
-    return [(title, percent(metrics[key])) for key, title in SUMMARY.items()]
+    return [(title, percent(metrics[key])) for key, title in SUMMARY.items() if key in metrics]
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
@@ -49,4 +55,4 @@ def per_class_table(metrics: Mapping[str, Any]) -> str:
     """The table of classes and, below it, the summary, in Markdown."""
     summary = [f"- {title}: {number}" for title, number in summary_rows(metrics)]
     counted = f"- {metrics['images']:,} photographs, {metrics['pixels']:,} labelled pixels"
-    return "\n".join([markdown([HEADINGS, *class_rows(metrics)]), "", *summary, counted]) + "\n"
+    return "\n".join([markdown(class_table(metrics)), "", *summary, counted]) + "\n"

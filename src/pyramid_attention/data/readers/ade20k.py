@@ -68,6 +68,8 @@ CLASSES = ClassTable(
     ),
     void_name="other objects",
 )
+IDS = range(1, len(CLASSES) + 1)
+"""The id of each class in the masks."""
 SPLITS = {"training": "train", "validation": "val"}
 
 
@@ -86,7 +88,7 @@ def read(root: Path) -> Dataset:
     home = _home(root)
     if home is None:
         raise UserError(f"{root} is not in the layout of ADE20K; expected {LAYOUT}")
-    lookup = id_lookup(range(1, len(CLASSES) + 1), [0])
+    lookup = id_lookup(IDS, [0])
     splits: dict[str, list[Sample]] = {}
     notes, problems = [], []
     for folder, split in SPLITS.items():

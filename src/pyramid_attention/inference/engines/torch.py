@@ -59,6 +59,9 @@ class TorchEngine:
         device: a name of `devices.DEVICES` or a torch device; the network is moved there.
     """
 
+    remedy = ""
+    """What else may help where memory runs out, as the user is told."""
+
     def __init__(self, network: SegmentationModel, device: str | torch.device = "auto") -> None:
         self.device = resolve_device(device)
         self.network = network.to(self.device)
@@ -85,9 +88,7 @@ class TorchEngine:
                 # No TF32 and no choice of algorithm by stop-watch: the same picture gives the same labels every time.
                 torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
             ):
-                pixels = torch.tensor(images, device=self.device).permute(0, 3, 1, 2)
-                batch = pixels.to(torch.float32).div_(255).sub_(self._mean).div_(self._std)
-                labels, confidence = labels_and_confidence(self.network(batch))
+                labels, confidence = self.reduce(torch.tensor(images, device=self.device).permute(0, 3, 1, 2))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -95,6 +96,7 @@ class TorchEngine:
             instead = "" if self.device.type == "cpu" else " or use --device cpu"
             raise UserError(
                 f"out of memory on {self.device} while segmenting {width}×{height} pixels; scale the picture down"
+                + self.remedy
                 + instead
             ) from error
         if not torch.isfinite(confidence).all():
@@ -103,3 +105,12 @@ class TorchEngine:
                 " another model, or train with a lower learning rate"
             )
         return labels.numpy(), confidence.numpy()
+
+    def reduce(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Segment pictures N×3×H×W (uint8): labels N×H×W (uint8) and confidence N×H×W (float32), on the CPU."""
+        return labels_and_confidence(self.scores(pixels))
+
+    def scores(self, pixels: Tensor) -> Tensor:
+        """The network's scores N×C×H×W of pictures N×3×H×W with values 0 … 255, of any type."""
+        scores: Tensor = self.network(pixels.to(torch.float32, copy=True).div_(255).sub_(self._mean).div_(self._std))
+        return scores
