@@ -85,7 +85,7 @@ class TorchvisionReference(Dataset[Any]):
         photograph = Image.open(image).convert("RGB")
         labels = tv_tensors.Mask(v2.functional.pil_to_tensor(Image.open(mask)))
         picture, labels = self.transform(photograph, labels)
-        return {"image": picture, "mask": labels[0].long()}
+        return {"image": picture, "mask": labels[0]}
 
 
 class Albumentations(Dataset[Any]):
@@ -110,7 +110,7 @@ class Albumentations(Dataset[Any]):
         image, mask = self.files[index]
         photograph = cv2.cvtColor(cv2.imread(str(image)), cv2.COLOR_BGR2RGB)
         done = self.transform(image=photograph, mask=cv2.imread(str(mask), cv2.IMREAD_UNCHANGED))
-        return {"image": done["image"], "mask": done["mask"].long()}
+        return {"image": done["image"], "mask": done["mask"]}
 
 
 def one_thread(_: int) -> None:

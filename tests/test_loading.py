@@ -87,7 +87,7 @@ def test_types_and_shapes() -> None:
     assert sample["image"].shape == (3, 48, 48)
     assert sample["image"].dtype == torch.uint8
     assert sample["mask"].shape == (48, 48)
-    assert sample["mask"].dtype == torch.int64
+    assert sample["mask"].dtype == torch.uint8
 
 
 def test_the_cache_reads_each_sample_once() -> None:

@@ -53,14 +53,14 @@ class TrainingSet(data.Dataset[dict[str, Tensor]]):
         return len(self._samples)
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
-        """The sample `index` as augmented in `epoch`: "image" 3×h×w uint8 and "mask" h×w int64."""
+        """The sample `index` as augmented in `epoch`: "image" 3×h×w and "mask" h×w, both uint8."""
         epoch, index = key
         image, mask = _read(self._samples[index]) if self._cached is None else self._cached[index]
         state = np.random.SeedSequence((self._seed, epoch, index)).generate_state(1, np.uint64)
         with torch.random.fork_rng(devices=[]):  # restores the generator of whoever runs this: main process or worker
             torch.default_generator.manual_seed(int(state[0]))
             picture, labels = self._transform(image, mask)
-        return {"image": picture, "mask": labels.long()}
+        return {"image": picture, "mask": labels}
 
 
 def _read(sample: Sample) -> tuple[Pixels, Pixels]:

@@ -1,18 +1,18 @@
 """Augmentation as the paper trains: random scale, crop padded with the ignore label, left-right flip; colour optional.
 
-Every random number comes from PyTorch's default CPU generator, as torchvision's transforms draw theirs; whoever calls
-seeds it. Normalisation is not here: batches stay uint8 until they are on the device.
+The window is drawn first and only what it shows is resized. Every random number comes from PyTorch's default CPU
+generator, as torchvision's transforms draw theirs; whoever calls seeds it. Normalisation is not here: batches stay uint8
+until they are on the device.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
@@ -22,74 +22,62 @@ FILL = (124, 116, 104)
 """The colour around a picture that is smaller than the crop: the mean of ImageNet, so about zero once normalised."""
 
 
+class Window(NamedTuple):
+    """What a training picture shows: a part of the original, its size afterwards, and where it lies in the crop."""
+
+    part: tuple[int, int, int, int]
+    """Top, left, height and width in the original."""
+    size: tuple[int, int]
+    """Height and width once resized."""
+    corner: tuple[int, int]
+    """Top and left in the crop; both 0 where the crop is filled."""
+
+
+def draw_window(pixels: tuple[int, int], crop: tuple[int, int], scale: tuple[float, float]) -> Window:
+    """Scale a picture of `pixels` = (height, width) by one random factor and cut a window of at most the crop's size.
+
+    The factor is uniform in `scale`. Per axis, a window of round(crop / factor) pixels becomes crop pixels, or, where
+    the picture is smaller than that, all its pixels become round(pixels × factor), at a random place in the crop.
+    """
+    factor = torch.empty(()).uniform_(*scale).item()
+    start, extent, size = [], [], []
+    for have, wanted in zip(pixels, crop, strict=True):
+        needed = max(1, round(wanted / factor))
+        extent.append(min(needed, have))
+        size.append(wanted if needed <= have else min(wanted, max(1, round(have * factor))))
+        start.append(_integer_below(have - extent[-1] + 1))
+    corner = [_integer_below(wanted - got + 1) for wanted, got in zip(crop, size, strict=True)]
+    return Window((start[0], start[1], extent[0], extent[1]), (size[0], size[1]), (corner[0], corner[1]))
+
+
 def _integer_below(end: int) -> int:
     return int(torch.randint(end, ()))
 
 
-class RandomScaleCrop(v2.Transform):  # type: ignore[misc]
-    """Scale a picture and its mask by one random factor, and cut a random window of at most the crop's size from them.
-
-    The factor is uniform in `scale`. Only the window is resized, not the whole picture: per axis, a window of
-    round(crop / factor) pixels becomes crop pixels, or, where the picture is smaller than that, all its pixels become
-    round(pixels × factor). With the factor 1 the result is an exact window of the original. Pictures are resized
-    bilinearly with antialiasing, masks take the nearest pixel (by centres, so that they stay aligned).
-
-    Args:
-        crop: height and width.
-        scale: least and largest factor.
-    """
-
-    _transformed_types = (tv_tensors.Image, tv_tensors.Mask)
-
-    def __init__(self, crop: tuple[int, int], scale: tuple[float, float]) -> None:
-        super().__init__()
-        self.crop = crop
-        self.scale = scale
-
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """The window in the original (top, left, height, width) and its size afterwards (height, width)."""
-        factor = torch.empty(()).uniform_(*self.scale).item()
-        corner, window, size = [], [], []
-        for pixels, crop in zip(F.get_size(flat_inputs[0]), self.crop, strict=True):
-            needed = max(1, round(crop / factor))
-            window.append(min(needed, pixels))
-            size.append(crop if needed <= pixels else min(crop, max(1, round(pixels * factor))))
-            corner.append(_integer_below(pixels - window[-1] + 1))
-        return {"window": (*corner, *window), "size": size}
-
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """Cut and resize one picture or mask (1×H×W)."""
-        is_mask = isinstance(inpt, tv_tensors.Mask)
-        how = InterpolationMode.NEAREST_EXACT if is_mask else InterpolationMode.BILINEAR
-        output = F.resized_crop_image(inpt.as_subclass(Tensor), *params["window"], params["size"], interpolation=how)
-        return tv_tensors.wrap(output, like=inpt)
+def _resized(pixels: Tensor, window: Window, how: InterpolationMode) -> Tensor:
+    """The window's part of C×H×W at its size; with the same size it is an exact part of the original."""
+    top, left, height, width = window.part
+    part = pixels[:, top : top + height, left : left + width]
+    if window.size == (height, width):
+        return part
+    return F.resize_image(part, list(window.size), interpolation=how)  # type: ignore[no-any-return]
 
 
-class RandomPad(v2.Transform):  # type: ignore[misc]
-    """Put a picture and its mask at one random place in the crop, with `FILL` and `IGNORE` around them."""
-
-    _transformed_types = (tv_tensors.Image, tv_tensors.Mask)
-
-    def __init__(self, crop: tuple[int, int]) -> None:
-        super().__init__()
-        self.crop = crop
-
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """How many pixels to add: left, top, right, bottom."""
-        height, width = F.get_size(flat_inputs[0])
-        down, across = self.crop[0] - height, self.crop[1] - width
-        top, left = _integer_below(down + 1), _integer_below(across + 1)
-        return {"padding": [left, top, across - left, down - top]}
-
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """Pad one picture or mask."""
-        if not any(params["padding"]):
-            return inpt
-        return F.pad(inpt, params["padding"], fill=IGNORE if isinstance(inpt, tv_tensors.Mask) else list(FILL))
+def _framed(pixels: Tensor, window: Window, crop: tuple[int, int], fill: tuple[int, ...]) -> Tensor:
+    """C×h×w at its place in the crop, C×crop, with `fill` around it."""
+    if window.size == crop:
+        return pixels
+    frame = torch.tensor(fill, dtype=torch.uint8).view(-1, 1, 1).repeat(1, *crop)
+    (top, left), (height, width) = window.corner, window.size
+    frame[:, top : top + height, left : left + width] = pixels
+    return frame
 
 
 class TrainTransform:
     """The augmentation of training: scale and crop, colour, pad, flip.
+
+    Pictures are resized bilinearly with antialiasing; masks take the nearest pixel (by centres, so that they stay
+    aligned).
 
     Args:
         crop: height and width of what comes out.
@@ -105,13 +93,8 @@ class TrainTransform:
         flip: bool = True,
         jitter: float = 0.0,
     ) -> None:
-        steps: list[v2.Transform] = [RandomScaleCrop(crop, scale)]
-        if jitter:
-            steps.append(v2.ColorJitter(brightness=jitter, contrast=jitter, saturation=jitter))
-        steps.append(RandomPad(crop))
-        if flip:
-            steps.append(v2.RandomHorizontalFlip(0.5))
-        self._steps = v2.Compose(steps)
+        self.crop, self.scale, self.flip = crop, scale, flip
+        self._colour = v2.ColorJitter(brightness=jitter, contrast=jitter, saturation=jitter) if jitter else None
 
     def __call__(self, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
         """Augment a picture (H×W×3 uint8) and its mask (H×W uint8).
@@ -119,7 +102,13 @@ class TrainTransform:
         Returns:
             the picture, 3×h×w uint8, and the mask, h×w uint8, both of the crop's size.
         """
-        picture, labels = self._steps(
-            tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1)), tv_tensors.Mask(torch.from_numpy(mask)[None])
-        )
-        return picture.as_subclass(Tensor), labels.as_subclass(Tensor)[0]
+        window = draw_window(mask.shape, self.crop, self.scale)
+        picture = _resized(torch.from_numpy(image).permute(2, 0, 1), window, InterpolationMode.BILINEAR)
+        labels = _resized(torch.from_numpy(mask)[None], window, InterpolationMode.NEAREST_EXACT)
+        if self._colour is not None:
+            picture = self._colour(picture)
+        picture = _framed(picture, window, self.crop, FILL)
+        labels = _framed(labels, window, self.crop, (IGNORE,))
+        if self.flip and torch.rand(()) < 0.5:
+            picture, labels = picture.flip(-1), labels.flip(-1)
+        return picture, labels[0]

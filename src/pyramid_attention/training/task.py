@@ -93,8 +93,8 @@ class SegmentationTask(pl.LightningModule):
         return images.contiguous(memory_format=torch.channels_last) if self.train_recipe.channels_last else images
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """Loss of one batch: `image` N×3×h×w uint8, `mask` N×h×w int64."""
-        loss: Tensor = self.loss(self._forward(self.normalise(batch["image"])), batch["mask"])
+        """Loss of one batch: `image` N×3×h×w uint8, `mask` N×h×w uint8."""
+        loss: Tensor = self.loss(self._forward(self.normalise(batch["image"])), batch["mask"].long())
         self.losses.append(loss.detach())
         return loss
 
