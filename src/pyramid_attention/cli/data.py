@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -85,3 +86,46 @@ def inspect(
     if problems:
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise SomeFailed(f"{data} has {count} that would corrupt a training; mend what is listed above")
+
+
+@data_app.command("convert")
+def convert(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="The data set's folder, or the word 'shapes'.")],
+    destination: Annotated[Path, typer.Argument(metavar="DST", help="A new folder for the copy.")],
+    val: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="Share of 'train' to make 'val' of where there is none: 0.2, or 0 for none."
+        ),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX", help="What it matches in a name is the video, which stays in one split: '^[^_]+'."
+        ),
+    ] = None,
+    format: Format = None,
+) -> None:
+    """Copy a data set into the folder format: images/, masks/ and dataset.yaml.
+
+    Splits are kept; where there is no 'val', a part of 'train' becomes it, always the same one. Photographs are copied
+    as they are, masks become indexed PNGs. Killed half-way, the same command goes on; nothing is ever overwritten. A
+    broken photograph is told at the end (exit code 1) and the rest is done.
+    """
+    from ..data import open_dataset
+    from ..data.convert import convert_dataset
+    from ..report.progress import progress
+
+    dataset = open_dataset(source, format)
+    for note in dataset.notes:
+        print(note, file=sys.stderr)
+    with progress("converting", sum(map(len, dataset.splits.values()))) as advance:
+        conversion = convert_dataset(dataset, destination, val, group, advance)
+    for name, count in conversion.done.items():
+        made = " (held out of train)" if not dataset.splits.get(name) else ""
+        print(f"{name}: {count:,}{made}")
+    print(f"the copy is in {destination}; try: pan data inspect {shlex.quote(str(destination))}")
+    if len(conversion.failed) > 1:
+        for name, reason in conversion.failed:
+            print(f"failed: {name}: {reason}", file=sys.stderr)
+    conversion.check()

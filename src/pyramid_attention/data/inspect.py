@@ -99,7 +99,8 @@ class SplitInspection:
     @property
     def photographs(self) -> NDArray[np.int64]:
         """C+1: how many photographs show each class, void last."""
-        return (self.counts > 0).sum(axis=0, dtype=np.int64)
+        photographs: NDArray[np.int64] = (self.counts > 0).sum(axis=0)
+        return photographs
 
     @cached_property
     def sizes(self) -> Counter[tuple[int, int]]:

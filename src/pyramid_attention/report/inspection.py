@@ -92,7 +92,7 @@ def advice_lines(advice: Advice) -> Iterator[str]:
         yield "there is no split 'val'; this makes one:"
     yield f"  {advice.command}"
     if advice.weights_option is not None:
-        yield "to favour rare classes, add (median-frequency balancing):"
+        yield f"to favour rare classes, add (median-frequency balancing of {advice.train_split}):"
         yield f"  {advice.weights_option}"
 
 
