@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from pyramid_attention.cli import main
 
@@ -20,7 +21,7 @@ def test_help_imports_no_torch_and_names_every_verb() -> None:
     )
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
-    for verb in ("train", "eval", "predict", "demo"):
+    for verb in ("train", "eval", "predict", "demo", "data"):
         assert f"  {verb} " in done.stdout
 
 
@@ -33,6 +34,22 @@ def test_the_help_of_a_verb_imports_no_torch(verb: str) -> None:
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
     assert "--device" in done.stdout
+
+
+@pytest.mark.parametrize("verb", ["inspect", "convert"])
+def test_the_verbs_of_data_need_no_torch(verb: str, tmp_path: Path) -> None:
+    (tmp_path / "set/train").mkdir(parents=True)
+    (tmp_path / "set/trainannot").mkdir()
+    for folder in ("train", "trainannot"):
+        for name in "ab":
+            Image.new("L", (8, 8), 3).save(tmp_path / f"set/{folder}/{name}.png")
+    arguments = [str(tmp_path / "set"), *([str(tmp_path / "copy")] if verb == "convert" else ["--out", str(tmp_path)])]
+    code = (
+        f"import sys; from pyramid_attention.cli import main; code = main(['data', '{verb}', *{arguments}]);"
+        "assert not {'torch', 'matplotlib', 'onnxruntime'} & set(sys.modules); sys.exit(code)"
+    )
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr
 
 
 def test_importing_the_package_imports_no_torch() -> None:
@@ -66,6 +83,13 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
         (["eval", "shapes", "--model", "nowhere"], "no model nowhere"),
         (["predict", "nothing.jpg", "--model", "nowhere"], "nothing.jpg does not exist"),
         (["demo", "--seed", "x"], "Invalid value for '--seed'"),
+        (["demo", "--seed", "x"], "(see: pan demo --help)"),
+        (["data"], "Missing command. (see: pan data --help)"),
+        (["data", "inspct"], "No such command 'inspct'. Did you mean 'inspect'? (see: pan data --help)"),
+        (["data", "inspect"], "Missing argument 'DATA'. (see: pan data inspect --help)"),
+        (["data", "inspect", "shapes", "--split", "vla"], "shapes has no split 'vla'. Did you mean 'val'?"),
+        (["data", "convert", "nowhere", "copy"], "nowhere does not exist"),
+        (["data", "convert", "shapes", "copy", "--val", "x"], "(see: pan data convert --help)"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

@@ -169,6 +169,13 @@ def test_groups_stay_whole_and_the_share_is_near(sizes: list[int], share: float,
     assert [held[k] for k in shuffled] == hold_out([groups[k] for k in shuffled], share)
 
 
+def test_a_long_video_is_not_held_out_where_a_short_one_fits_better() -> None:
+    for names in ("abc", "bca", "cab", "xyz"):
+        groups = [names[0]] * 62 + [names[1]] * 101 + [names[2]] * 204
+        assert {group for group, out in zip(groups, hold_out(groups, 0.2), strict=True) if out} <= set(names[:2])
+        assert set(np.flatnonzero(hold_out(groups, 0.05))) == set(range(62))
+
+
 def test_without_groups_the_share_is_exact() -> None:
     assert sum(hold_out([str(k) for k in range(1000)], 0.2)) == 200
     assert hold_out(["a", "b"], 0.01).count(True) == 1

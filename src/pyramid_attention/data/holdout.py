@@ -32,9 +32,10 @@ def group_names(names: Sequence[str], pattern: str) -> list[str]:
 
 
 def hold_out(groups: Sequence[str], share: float) -> list[bool]:
-    """Which samples to hold out: whole groups, in the order of a hash of their names, as near to `share` as they bring.
+    """Which samples to hold out, in whole groups; the same names are always divided alike.
 
-    The same names are always divided alike. At least one group is held out and one is not.
+    In the order of a hash of their names, each group is taken that brings the count nearer to the share; where none
+    does, for all are large, the smallest is. At least one group is held out and one is not.
 
     Args:
         groups: the group of each sample.
@@ -49,11 +50,12 @@ def hold_out(groups: Sequence[str], share: float) -> list[bool]:
             f"all {len(groups)} photographs are in one group ('{groups[0]}'), so that none can be held out for"
             " validation; group them by something finer, or give --val 0"
         )
-    order = sorted(sizes, key=lambda group: (hashlib.sha256(group.encode()).digest(), group))
+    order = sorted(sizes, key=lambda group: hashlib.sha256(group.encode("utf-8", "surrogateescape")).digest())
     wanted, count = share * len(groups), 0
     held = set[str]()
     for group in order[:-1]:  # the last stays, whatever the share
-        if not held or abs(count + sizes[group] - wanted) < abs(count - wanted):
+        if abs(count + sizes[group] - wanted) < abs(count - wanted):
             held.add(group)
             count += sizes[group]
+    held = held or {min(order, key=lambda group: sizes[group])}
     return [group in held for group in groups]

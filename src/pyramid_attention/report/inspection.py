@@ -14,7 +14,11 @@ from .sheets import Shown, overlay_sheet
 
 LISTED = 5
 """How many pairs of each kind of duplicates are written out; the JSON file holds all."""
-KINDS = {"file": "the same file", "pixels": "the same pixels", "near": "nearly the same"}
+KINDS = {
+    "file": "the same file",
+    "pixels": "the same pixels",
+    "near": "nearly the same; are they frames of one video? pan data convert --group keeps those in one split",
+}
 
 
 def class_table(inspection: Inspection) -> list[list[str]]:
@@ -73,7 +77,8 @@ def remark_lines(inspection: Inspection) -> Iterator[str]:
             one for one in inspection.duplicates if (one.first[0], one.second[0], one.kind) == (first, second, kind)
         ]
         for one in those[:LISTED]:
-            yield f"  {one.second[0]}/{one.second[1]} is {one.first[0]}/{one.first[1]}"
+            like = "is" if kind == "pixels" else "looks like"
+            yield f"  {one.second[0]}/{one.second[1]} {like} {one.first[0]}/{one.first[1]}"
         if count > LISTED:
             yield f"  … and {count - LISTED:,} more"
 
@@ -89,7 +94,7 @@ def advice_lines(advice: Advice) -> Iterator[str]:
     height, width = advice.crop
     yield f"suggested recipe: {advice.recipe}, crops {width} wide and {height} high"
     if advice.val_split is None:
-        yield "there is no split 'val'; this makes one:"
+        yield "there is no split 'val'; this makes one (see --group for frames of videos):"
     yield f"  {advice.command}"
     if advice.weights_option is not None:
         yield f"to favour rare classes, add (median-frequency balancing of {advice.train_split}):"
