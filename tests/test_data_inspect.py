@@ -415,6 +415,36 @@ def test_what_would_corrupt_a_training_ends_with_1_and_all_of_it(
     assert f"pan: {root} has 2 problems that would corrupt a training" in printed.err
 
 
+def test_problems_that_the_reader_found_are_told_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "set"
+    for name in ("a", "b"):
+        for folder in ("images/train", "labels/train"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photograph(ord(name))).save(root / f"images/train/{name}.png")
+        (root / f"labels/train/{name}.txt").write_text("0 0.5 0.5 0.2 0.2\n")  # a box
+    (root / "data.yaml").write_text("train: images/train\nval: images/train\nnames: [cat]\n")
+    assert main(["data", "inspect", str(root), "--json", str(tmp_path / "i.json")]) == 1
+    found = json.loads((tmp_path / "i.json").read_text())
+    assert found["problems"]
+    text = capsys.readouterr().out
+    assert all(f"problem: {problem}\n" in text for problem in found["problems"])
+    assert "duplicates: 2 photographs of val are in train too (the same file)\n" in text
+
+
+def test_many_near_duplicates_are_counted_and_some_named(tmp_path: Path) -> None:
+    root = name_classes(tmp_path, "ground", "cat")
+    for number in range(7):
+        image = photograph(number, 96, 128)
+        plant(root, "train", f"frame{number}", image)
+        plant(root, "val", f"next{number}", encoded(image, 50))
+    _, _, first, *named, last = remark_lines(inspect_dataset(open_dataset(root)))
+    assert first.startswith(
+        "duplicates: 7 photographs of val are in train too (nearly the same; are they frames of one"
+    )
+    assert named == [f"  val/next{number} looks like train/frame{number}" for number in range(5)]
+    assert last == "  … and 2 more"
+
+
 def test_names_in_brackets_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = name_classes(tmp_path, "ground", "'[red]cat'")
     plant(root, "train", "a", photograph(0))
