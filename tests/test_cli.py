@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from pyramid_attention.cli import main
 from pyramid_attention.models import list_systems
@@ -21,7 +22,7 @@ def test_help_imports_no_torch_and_names_every_verb() -> None:
     )
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
-    for verb in ("train", "eval", "predict", "models", "ablate", "convert-checkpoint", "demo"):
+    for verb in ("train", "eval", "predict", "models", "ablate", "convert-checkpoint", "demo", "data"):
         assert f"  {verb} " in done.stdout
 
 
@@ -34,6 +35,22 @@ def test_the_help_of_a_verb_imports_no_torch(verb: str) -> None:
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
     assert "--help" in done.stdout
+
+
+@pytest.mark.parametrize("verb", ["inspect", "convert"])
+def test_the_verbs_of_data_need_no_torch(verb: str, tmp_path: Path) -> None:
+    (tmp_path / "set/train").mkdir(parents=True)
+    (tmp_path / "set/trainannot").mkdir()
+    for folder in ("train", "trainannot"):
+        for name in "ab":
+            Image.new("L", (8, 8), 3).save(tmp_path / f"set/{folder}/{name}.png")
+    arguments = [str(tmp_path / "set"), *([str(tmp_path / "copy")] if verb == "convert" else ["--out", str(tmp_path)])]
+    code = (
+        f"import sys; from pyramid_attention.cli import main; code = main(['data', '{verb}', *{arguments}]);"
+        "assert not {'torch', 'matplotlib', 'onnxruntime'} & set(sys.modules); sys.exit(code)"
+    )
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr
 
 
 def test_importing_the_package_imports_no_torch() -> None:
@@ -72,6 +89,13 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
         (["models", "--output-stride", "5", "--cost", "32"], "option output_stride=5 is not possible"),
         (["models", "--cost", "100000", "--backbone", "test_resnet"], "do not fit into memory with pan"),
         (["convert-checkpoint", "nowhere.pth", "--backbone", "resnet18", "--out", "x"], "nowhere.pth does not exist"),
+        (["demo", "--seed", "x"], "(see: pan demo --help)"),
+        (["data"], "Missing command. (see: pan data --help)"),
+        (["data", "inspct"], "No such command 'inspct'. Did you mean 'inspect'? (see: pan data --help)"),
+        (["data", "inspect"], "Missing argument 'DATA'. (see: pan data inspect --help)"),
+        (["data", "inspect", "shapes", "--split", "vla"], "shapes has no split 'vla'. Did you mean 'val'?"),
+        (["data", "convert", "nowhere", "copy"], "nowhere does not exist"),
+        (["data", "convert", "shapes", "copy", "--val", "x"], "(see: pan data convert --help)"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

@@ -305,7 +305,7 @@ def test_a_label_map_comes_back_with_its_ids_and_its_palette(tmp_path):
     assert (written.mode, written.size) == ("P", (4, 9))
     assert bytes(written.getpalette()) == CLASSES.palette().tobytes()
     read = read_label_map(tmp_path / "a.png")
-    assert read.dtype == np.int32
+    assert read.dtype == np.uint8
     np.testing.assert_array_equal(read, labels)
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), CLASSES.colourise(labels))
 

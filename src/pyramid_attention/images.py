@@ -150,8 +150,10 @@ def to_image_array(picture: NDArray[np.generic] | Image.Image) -> NDArray[np.uin
     return array
 
 
-def read_label_map(path: PathLike) -> NDArray[np.int32]:
-    """Read a mask of class ids as H×W int32: indexed, grey of 8 or 16 bits, black-and-white, or grey saved as RGB.
+def read_label_map(path: PathLike) -> NDArray[np.uint8] | NDArray[np.int32]:
+    """Read a mask of class ids: indexed, grey of 8 or 16 bits, black-and-white, or grey saved as RGB.
+
+    H×W uint8 where the file has 8 bits a pixel or fewer, int32 otherwise.
 
     Raises:
         UserError: as `read_image`, and on a mask that holds colours instead of ids.
@@ -164,10 +166,11 @@ def read_label_map(path: PathLike) -> NDArray[np.int32]:
                     f"{path} is a colour picture where a mask of class ids is expected; save the mask with one number"
                     " per pixel (indexed or grey PNG)"
                 )
-            return rgb[:, :, 0].astype(np.int32)
+            return rgb[:, :, 0].copy()
         if image.mode not in ("P", "L", "1", "I", "I;16", "I;16L", "I;16B", "I;16N"):
             raise UserError(f"{path} has pixels of type {image.mode}; a mask is an indexed or grey PNG of class ids")
-        return np.asarray(image).astype(np.int32)
+        narrow = image.mode in ("P", "L", "1")
+        return np.array(image, np.uint8) if narrow else np.array(image, np.int32)
 
 
 def write_label_map(path: PathLike, labels: NDArray[np.uint8], classes: ClassTable) -> None:

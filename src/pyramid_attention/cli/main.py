@@ -15,6 +15,7 @@ from .. import __version__
 from ..errors import UserError
 from .ablate import ablate
 from .convert_checkpoint import convert_checkpoint
+from .data import data_app
 from .demo import demo
 from .eval import evaluate
 from .models import models
@@ -40,6 +41,7 @@ app.command("models")(models)
 app.command("ablate")(ablate)
 app.command("convert-checkpoint")(convert_checkpoint)
 app.command("demo")(demo)
+app.add_typer(data_app, name="data")
 
 
 def _print_version(wanted: bool) -> None:
@@ -56,6 +58,19 @@ def _root(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error (with any verb).")] = False,
 ) -> None:
     pass
+
+
+def _verb(words: Sequence[str]) -> list[str]:
+    """The verb that a command line begins with, of two words where the first is a group of verbs; [] for none."""
+    groups = {group.name: group.typer_instance for group in app.registered_groups}
+    group = groups.get(words[0])
+    if group is not None:
+        return [words[0], *(word for word in words[1:2] if word in _names(group))]
+    return [word for word in words[:1] if word in _names(app)]
+
+
+def _names(group: typer.Typer) -> set[str | None]:
+    return {command.name for command in group.registered_commands}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,8 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
-        verb = f" {words[0]}" if words[0] in {command.name for command in app.registered_commands} else ""
-        print(f"pan: {message} (see: pan{verb} --help)", file=sys.stderr)
+        print(f"pan: {message} (see: {' '.join(['pan', *_verb(words)])} --help)", file=sys.stderr)
         return 2
     except OSError as error:
         if debug:

@@ -83,14 +83,26 @@ class FileSample:
     def read_labels(self) -> NDArray[np.uint8]:
         """As `read_mask`, at the size that the mask has on disk."""
         ids = read_label_map(self.mask)
-        labels = self.lookup[np.clip(ids, -1, len(self.lookup) - 1)]
-        unknown = labels == UNKNOWN
-        if unknown.any():
+        if ids.dtype == np.uint8:
+            labels, unknown = self._of_bytes(ids.tobytes())
+            labels = labels.reshape(ids.shape)
+        else:
+            found = self.lookup[np.clip(ids, -1, len(self.lookup) - 1)]
+            labels, unknown = found.astype(np.uint8), np.unique(ids[found == UNKNOWN])
+        if unknown.size:
             raise UserError(
-                f"{self.mask} holds ids that are no class: {_listed(np.unique(ids[unknown]))}; the class table knows"
+                f"{self.mask} holds ids that are no class: {_listed(unknown)}; the class table knows"
                 f" {_listed(np.flatnonzero(self.lookup != UNKNOWN))}, void included; correct the mask or the table"
             )
-        return labels.astype(np.uint8)
+        return labels
+
+    def _of_bytes(self, ids: bytes) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
+        """Labels, and ids that have none. The translation of bytes is several times faster than indexing."""
+        lookup = self.lookup[np.minimum(np.arange(256), len(self.lookup) - 1)]
+        pixels = bytearray(ids)
+        unknown = sorted(set(pixels.translate(None, bytes(np.flatnonzero(lookup != UNKNOWN).tolist()))))
+        labels = pixels.translate(lookup.astype(np.uint8).tobytes())
+        return np.frombuffer(labels, np.uint8), np.array(unknown, np.int64)
 
 
 @dataclass(frozen=True, eq=False)

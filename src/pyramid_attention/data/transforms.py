@@ -1,8 +1,8 @@
 """Augmentation as the paper trains: random scale, crop padded with the ignore label, left-right flip; colour optional.
 
 The window is drawn first and only what it shows is resized. Every random number comes from PyTorch's default CPU
-generator, as torchvision's transforms draw theirs; whoever calls seeds it. Normalisation is not here: batches stay uint8
-until they are on the device.
+generator, as torchvision's transforms draw theirs; whoever calls seeds it. Normalisation is not here: batches stay
+uint8 until they are on the device.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sheets of pictures: photograph, truth and prediction side by side, one row a sample."""
+"""Sheets of pictures with a legend: photograph, truth and prediction side by side, or overlays of what masks say."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ..classes import ClassTable
+from ..inference import Segmentation
 from .legend import INK, WHITE, font_of, legend, present
 
 COLUMNS = ("photograph", "truth", "prediction")
 CELL = 400
 """Width of a picture on the sheet in pixels; its height follows, up to the same number."""
+TEXT, LINE, GAP = 16, 26, 10
+"""The size of letters, the height of a line and the space between pictures, in pixels."""
+SMOOTH, EXACT = Image.Resampling.LANCZOS, Image.Resampling.NEAREST
 
 
 @dataclass(frozen=True)
@@ -35,27 +39,70 @@ def sheet(rows: Sequence[Row], classes: ClassTable) -> NDArray[np.uint8]:
     Returns:
         H×W×3 uint8 on white.
     """
-    text, gap = 16, 10
-    font, line = font_of(text), 26
-    width = len(COLUMNS) * (CELL + gap) + gap
-    sizes = [_fit(row.image.shape[0], row.image.shape[1]) for row in rows]
-    labels = sorted({label for row in rows for label in (*present(row.truth), *present(row.prediction))})
-    strip = legend(classes, labels, width, text)
-    canvas = Image.new("RGB", (strip.shape[1], line + sum(line + h + gap for h, _ in sizes) + strip.shape[0]), WHITE)
-    draw = ImageDraw.Draw(canvas)
-    lefts = [gap + column * (CELL + gap) for column in range(len(COLUMNS))]
-    for left, name in zip(lefts, COLUMNS, strict=True):
-        draw.text((left, line // 2 + 2), name, INK, font=font, anchor="lm")
-    top = line
-    for row, (height, scaled_width) in zip(rows, sizes, strict=True):
-        draw.text((gap, top + line // 2), row.title, INK, font=font, anchor="lm")
-        top += line
-        pictures = (row.image, classes.colourise(row.truth), classes.colourise(row.prediction))
-        for left, picture, how in zip(lefts, pictures, ("LANCZOS", "NEAREST", "NEAREST"), strict=True):
-            scaled = Image.fromarray(picture).resize((scaled_width, height), Image.Resampling[how])
-            canvas.paste(scaled, (left, top))
-        top += height + gap
-    canvas.paste(Image.fromarray(strip), (0, top))
+    strips = [
+        _strip(
+            row.title,
+            [(row.image, SMOOTH), *((classes.colourise(mask), EXACT) for mask in (row.truth, row.prediction))],
+        )
+        for row in rows
+    ]
+    head = Image.new("RGB", (len(COLUMNS) * (CELL + GAP) + GAP, LINE), WHITE)
+    for column, name in enumerate(COLUMNS):
+        ImageDraw.Draw(head).text(
+            (GAP + column * (CELL + GAP), LINE // 2 + 2), name, INK, font=font_of(TEXT), anchor="lm"
+        )
+    return _stack([head, *strips], [mask for row in rows for mask in (row.truth, row.prediction)], classes)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A sample of a sheet of overlays: a line of text, the photograph (H×W×3), its mask (H×W)."""
+
+    title: str
+    image: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+
+
+def overlay_sheet(samples: Sequence[Shown], classes: ClassTable) -> NDArray[np.uint8]:
+    """Draw photographs beside themselves under the colours of their classes, two samples a row, and a legend.
+
+    Returns:
+        H×W×3 uint8 on white.
+    """
+    strips = []
+    for one in samples:
+        certain = np.ones(one.mask.shape, dtype=np.float32)
+        overlay = Segmentation(one.mask, certain, one.image, classes).overlay()
+        strips.append(_strip(one.title, [(one.image, SMOOTH), (overlay, SMOOTH)]))
+    rows = []
+    for first in range(0, len(strips), 2):
+        pair = strips[first : first + 2]
+        row = Image.new("RGB", (4 * (CELL + GAP) + GAP, max(strip.height for strip in pair)), WHITE)
+        for place, strip in enumerate(pair):
+            row.paste(strip, (place * 2 * (CELL + GAP), 0))
+        rows.append(row)
+    return _stack(rows, [one.mask for one in samples], classes)
+
+
+def _strip(title: str, pictures: Sequence[tuple[NDArray[np.uint8], Image.Resampling]]) -> Image.Image:
+    """Pictures of one size side by side under a title, each scaled, in its way, to fit a cell."""
+    height, width = _fit(*pictures[0][0].shape[:2])
+    canvas = Image.new("RGB", (len(pictures) * (CELL + GAP) + GAP, LINE + height + GAP), WHITE)
+    ImageDraw.Draw(canvas).text((GAP, LINE // 2), title, INK, font=font_of(TEXT), anchor="lm")
+    for column, (picture, how) in enumerate(pictures):
+        canvas.paste(Image.fromarray(picture).resize((width, height), how), (GAP + column * (CELL + GAP), LINE))
+    return canvas
+
+
+def _stack(rows: Sequence[Image.Image], masks: Sequence[NDArray[np.uint8]], classes: ClassTable) -> NDArray[np.uint8]:
+    """Rows of one width, and below them the legend of what the masks show."""
+    labels = sorted({label for mask in masks for label in present(mask)})
+    parts = [*rows, Image.fromarray(legend(classes, labels, rows[0].width, TEXT))]
+    canvas = Image.new("RGB", (parts[-1].width, sum(part.height for part in parts)), WHITE)
+    top = 0
+    for part in parts:
+        canvas.paste(part, (0, top))
+        top += part.height
     return np.array(canvas)
 
 

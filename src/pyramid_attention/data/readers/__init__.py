@@ -59,14 +59,13 @@ READERS: dict[str, Reader] = {
 """By name, in the order in which they are asked."""
 
 
-def open_dataset(data: str | Path, format: str | None = None, **options: Any) -> Dataset:
+def open_dataset(data: str | Path, format: str | None = None, *, make_val: bool = True, **options: Any) -> Dataset:
     """Open a data set: a folder in any format the readers know, or the word "shapes" for the synthetic pictures.
-
-    Where all that a reader finds is the split "train", some of it is set aside as "val" (see `splitting`).
 
     Args:
         data: the folder, or "shapes".
         format: the name of a reader; by default the first that recognises the folder.
+        make_val: where all that the reader finds is the split "train", set some of it aside as "val" (see `splitting`).
         options: for "shapes" alone, see `shapes.open_shapes`.
 
     Raises:
@@ -90,7 +89,8 @@ def open_dataset(data: str | Path, format: str | None = None, **options: Any) ->
         raise UserError(f"{root} {what}; give the folder of a data set, or the word shapes for synthetic pictures")
     for name, reader in READERS.items():
         if format == name or (format is None and reader.detect(root)):
-            return make_splits(reader.read(root))
+            found = reader.read(root)
+            return make_splits(found) if make_val else found
     if not list_pictures(root).files:
         raise UserError(f"{root} holds no pictures; {_expected()}")
     raise UserError(

@@ -1,0 +1,131 @@
+"""`pan data inspect` and `pan data convert`: what a data set is, and a copy of it in the folder format."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import SomeFailed
+from .options import Format
+
+data_app = typer.Typer(
+    help="Look at a data set before training, or copy it into the folder format.", rich_markup_mode=None
+)
+
+
+@data_app.command("inspect")
+def inspect(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="The data set's folder, or the word 'shapes'.")],
+    split: Annotated[
+        list[str] | None, typer.Option(help="Look at this split only; may be given several times.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write samples.png, photographs under their masks, to a folder.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all that was found to a JSON file.")] = None,
+    format: Format = None,
+) -> None:
+    """Say what DATA holds and what is wrong with it.
+
+    Sizes, how often each class occurs, every file that is missing, unreadable, of the wrong size or of unknown ids, and
+    photographs that two splits share; then what to train with. Exit code 1 where something would corrupt a training.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from ..data import open_dataset
+    from ..data.advice import suggest
+    from ..data.inspect import choose_shown, inspect_dataset
+    from ..files import make_folder, write_json
+    from ..report.inspection import (
+        advice_lines,
+        class_table,
+        problem_lines,
+        remark_lines,
+        split_line,
+        write_overlay_sheet,
+    )
+    from ..report.progress import progress
+
+    dataset = open_dataset(data, format)
+    splits = list(dict.fromkeys(split or ())) or list(dataset.splits)
+    for folder in (out, None if json is None else json.parent):
+        if folder is not None:
+            make_folder(folder)
+    with progress("looking at", sum(len(dataset.splits.get(name, ())) for name in splits)) as advance:
+        inspection = inspect_dataset(dataset, split or (), advance)
+    advice = suggest(inspection, data, format)
+    problems = problem_lines(inspection)
+
+    print(f"{data}: {dataset.format}, {len(dataset.classes)} classes")
+    for one in inspection.splits:
+        print(split_line(one))
+    headings, *rows = class_table(inspection)
+    table = Table(*headings, box=box.SIMPLE)
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for row in rows:
+        table.add_row(*map(Text, row))  # a name may hold brackets, which rich would take for markup
+    Console().print(table)
+    for line in (*remark_lines(inspection), *problems):
+        print(line)
+    for line in advice_lines(advice):
+        print(line)
+    if json is not None:
+        write_json(json, {**inspection.to_dict(), "advice": advice.to_dict()})
+    if out is not None and (shown := choose_shown(inspection)):
+        write_overlay_sheet(shown, inspection, out / "samples.png")
+        print(f"samples: {out / 'samples.png'}")
+    sys.stdout.flush()  # the problems before the error line, in a file that takes both
+    if problems:
+        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise SomeFailed(f"{data} has {count} that would corrupt a training; mend what is listed above")
+
+
+@data_app.command("convert")
+def convert(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="The data set's folder, or the word 'shapes'.")],
+    destination: Annotated[Path, typer.Argument(metavar="DST", help="A new folder for the copy.")],
+    val: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="Share of 'train' to make 'val' of where there is none: 0.2, or 0 for none."
+        ),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX", help="What it matches in a name is the video, which stays in one split: '^[^_]+'."
+        ),
+    ] = None,
+    format: Format = None,
+) -> None:
+    """Copy a data set into the folder format: images/, masks/ and dataset.yaml.
+
+    Splits are kept; where there is no 'val', a part of 'train' becomes it, always the same one. Photographs are copied
+    as they are, masks become indexed PNGs. Killed half-way, the same command goes on; nothing is ever overwritten. A
+    broken photograph is told at the end (exit code 1) and the rest is done.
+    """
+    from ..data import open_dataset
+    from ..data.convert import convert_dataset
+    from ..report.progress import progress
+
+    dataset = open_dataset(source, format, make_val=False)  # the copy gets it, and the source stays as it is
+    for note in dataset.notes:
+        print(note, file=sys.stderr)
+    with progress("converting", sum(map(len, dataset.splits.values()))) as advance:
+        conversion = convert_dataset(dataset, destination, val, group, advance)
+    for name, count in conversion.done.items():
+        made = " (held out of train)" if not dataset.splits.get(name) else ""
+        print(f"{name}: {count:,}{made}")
+    print(f"the copy is in {destination}; try: pan data inspect {shlex.quote(str(destination))}")
+    if len(conversion.failed) > 1:
+        for name, reason in conversion.failed:
+            print(f"failed: {name}: {reason}", file=sys.stderr)
+    conversion.check()

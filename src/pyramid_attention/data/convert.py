@@ -1,0 +1,231 @@
+"""A data set in any format copied into the `folder` format.
+
+    DST/images/SPLIT/NAME.jpg    the photograph's file, byte for byte; a PNG where it is none of 8-bit colour or grey
+    DST/masks/SPLIT/NAME.png     class ids 0 … C-1 and 255 for void, an indexed PNG in the classes' colours
+    DST/dataset.yaml             names and colours
+
+Every file appears whole or not at all, so a conversion that was killed is finished by running it again. Nothing is
+overwritten: `.conversion.json` tells a conversion of the same data from any other folder, and a file that is there but
+differs is left as it is and told.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import yaml
+
+from ..classes import IGNORE
+from ..errors import MissingExtra, SomeFailed, UserError
+from ..files import holds_files, make_folder, whole_file, write_json
+from ..images import IMAGE_SUFFIXES, pixel_type, read_image, read_label_map, write_image, write_label_map
+from .holdout import group_names, hold_out
+from .inspect import photograph_file
+from .samples import Dataset, Sample
+
+VAL_SHARE = 0.2
+"""What is held out for validation where nothing else is asked for."""
+MARKER = ".conversion.json"
+THREADS = 8
+
+
+@dataclass
+class Conversion:
+    """What became of the samples of each split: how many are in place, and what failed with one line why."""
+
+    folder: Path
+    done: dict[str, int] = field(default_factory=dict)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Raise where something failed.
+
+        Raises:
+            SomeFailed: some samples failed and the rest are done.
+            UserError: every one of them failed.
+        """
+        if not self.failed:
+            return
+        done, first = sum(self.done.values()), self.failed[0][1]
+        more = " …" if len(self.failed) > 1 else ""
+        if not done:
+            raise UserError(f"none of {len(self.failed)} photographs could be converted: {first}{more}")
+        raise SomeFailed(
+            f"{len(self.failed)} of {len(self.failed) + done} photographs failed, the others are done: {first}{more}"
+        )
+
+
+def convert_dataset(
+    dataset: Dataset,
+    destination: Path,
+    val: float | None = None,
+    group: str | None = None,
+    on_done: Callable[[], None] | None = None,
+) -> Conversion:
+    """Copy a data set into the folder format.
+
+    Args:
+        dataset: an opened data set.
+        destination: a folder that is new, empty, or holds the same conversion, begun before.
+        val: the share of `train` to make `val` of, where there is none; 0 for no such split, `VAL_SHARE` if not given.
+        group: a regular expression on the samples' names; what it matches is the video (or place, or patient) that must
+            not be in both (see `group_names`).
+        on_done: called after each sample, in order, from the calling thread.
+
+    Returns:
+        what was done and what failed; see `Conversion.check`.
+
+    Raises:
+        UserError: the data set has problems that its copy would hide, the split cannot be made as asked for, or
+            `destination` holds something else or cannot be written to.
+    """
+    if dataset.problems:
+        others = len(dataset.problems) - 1
+        raise UserError(dataset.problems[0] + (f" … and {others} more problems" if others else ""))
+    splits = _with_val(dataset.splits, val, group)
+    _begin(dataset, destination, splits)
+    conversion = Conversion(destination, dict.fromkeys(splits, 0))
+    work = [(split, sample) for split, samples in splits.items() for sample in samples]
+
+    def convert(item: tuple[str, Sample]) -> str | None:
+        return _convert_sample(*item, dataset, destination)
+
+    with ThreadPoolExecutor(max_workers=THREADS) as pool:
+        for (split, sample), fault in zip(work, pool.map(convert, work), strict=True):
+            if fault is None:
+                conversion.done[split] += 1
+            else:
+                conversion.failed.append((f"{split}/{sample.name}", fault))
+            if on_done is not None:
+                on_done()
+    return conversion
+
+
+def _with_val(
+    splits: Mapping[str, Sequence[Sample]], val: float | None, group: str | None
+) -> dict[str, Sequence[Sample]]:
+    """The splits, and `val` made of a part of `train` where there is none."""
+    kept = {name: samples for name, samples in splits.items() if samples}
+    if "val" in kept or "train" not in kept:
+        asked = {"--val": val, "--group": group}
+        if given := [option for option, value in asked.items() if value is not None]:
+            raise UserError(
+                f"{' and '.join(given)} would make 'val' of a part of 'train', but the data set has the splits"
+                f" {', '.join(kept)}; they are kept if you leave {'them' if len(given) > 1 else 'it'} out"
+            )
+        return kept
+    share = VAL_SHARE if val is None else val
+    if not 0 <= share < 1:
+        raise UserError(f"--val is the share of the photographs to validate on, 0 to 1, not {share}")
+    if share == 0:
+        return kept
+    train = kept["train"]
+    names = [sample.name for sample in train]
+    held = hold_out(names if group is None else group_names(names, group), share)
+    return {
+        **kept,
+        "train": [sample for sample, out in zip(train, held, strict=True) if not out],
+        "val": [sample for sample, out in zip(train, held, strict=True) if out],
+    }
+
+
+def _begin(dataset: Dataset, destination: Path, splits: Mapping[str, Sequence[Sample]]) -> None:
+    """Make the folder and write what tells this conversion from others, or check that it is the same as before."""
+    source = None if dataset.root is None else dataset.root.resolve()
+    place = destination.resolve()
+    if source is not None and (place.is_relative_to(source) or source.is_relative_to(place)):
+        raise UserError(f"{destination} and {dataset.root} lie in one another; choose a folder beside the data set")
+    members = sorted(f"{name}/{sample.name}" for name, samples in splits.items() for sample in samples)
+    marker = {
+        "source": str(source or dataset.format),
+        "format": dataset.format,
+        "samples": hashlib.sha256("\n".join(members).encode("utf-8", "surrogateescape")).hexdigest(),
+    }
+    settings = {
+        "names": list(dataset.classes.names),
+        "colours": [list(colour) for colour in dataset.classes.colours],
+        "ignore": [IGNORE],
+    }
+    text = yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+    begun = destination / MARKER
+    if begun.is_file():
+        try:
+            same = json.loads(begun.read_text(encoding="utf-8")) == marker
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot read {begun} ({error}); convert to another folder") from error
+        if not same:
+            raise UserError(
+                f"{destination} holds the conversion of other photographs, or of these in other splits; choose another"
+                " folder, or remove it"
+            )
+    elif holds_files(destination):
+        raise UserError(f"{destination} already holds other files; choose a new folder")
+    for left in make_folder(destination).rglob(".*.tmp*"):
+        left.unlink()  # of a conversion that was killed while it wrote
+    write_json(begun, marker)
+    file = destination / "dataset.yaml"
+    if not file.exists():
+        with whole_file(file) as temporary:
+            temporary.write_bytes(text.encode())
+    elif file.read_bytes() != text.encode():
+        raise UserError(f"{file} has other classes than {marker['source']}; choose another folder, or remove it")
+
+
+def _convert_sample(split: str, sample: Sample, dataset: Dataset, destination: Path) -> str | None:
+    """Write photograph and mask of one sample where they are not there yet.
+
+    Returns:
+        why it failed; None where both are in place.
+
+    Raises:
+        UserError: a file cannot be written, which will be so for the others too.
+    """
+    parts = PurePosixPath(sample.name).parts
+    if not parts or any(part.startswith((".", "/")) for part in parts):
+        return f"'{sample.name}' cannot be the name of a file in {destination}; rename the photograph"
+    try:
+        image, labels = sample.read_image(), sample.read_mask()
+        original = _ordinary_file(sample)
+    except MissingExtra:
+        raise
+    except UserError as error:
+        return str(error)
+    suffix = ".png" if original is None else original.suffix
+    photograph = destination / "images" / split / f"{sample.name}{suffix}"
+    mask = destination / "masks" / split / f"{sample.name}.png"
+    for folder in (photograph.parent, mask.parent):
+        make_folder(folder)
+    try:
+        mask_differs = mask.exists() and not np.array_equal(read_label_map(mask), labels)
+        if photograph.exists() and original is not None:
+            photograph_differs = not filecmp.cmp(original, photograph, shallow=False)
+        else:
+            photograph_differs = photograph.exists() and not np.array_equal(read_image(photograph), image)
+    except (UserError, OSError):  # not readable: it is not what was written
+        mask_differs = photograph_differs = True
+    for file, differs in ((mask, mask_differs), (photograph, photograph_differs)):
+        if differs:
+            return f"{file} is there and not what the conversion would write; it is left as it is: remove or keep it"
+    if not mask.exists():  # the mask first: without its photograph it is only left out, the reverse is an error
+        write_label_map(mask, labels, dataset.classes)
+    if not photograph.exists() and original is not None:
+        with whole_file(photograph) as temporary:
+            shutil.copyfile(original, temporary)
+    elif not photograph.exists():
+        write_image(photograph, image)
+    return None
+
+
+def _ordinary_file(sample: Sample) -> Path | None:
+    """The file of a sample's photograph where it can be copied as it is: 8-bit colour or grey under a usual suffix."""
+    file = photograph_file(sample)
+    usual = file is not None and file.suffix.lower() in IMAGE_SUFFIXES and pixel_type(file) in ("RGB", "L")
+    return file if usual else None
