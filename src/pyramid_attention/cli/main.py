@@ -5,8 +5,11 @@ The verbs import the library inside their functions, so that `pan --help` answer
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -73,17 +76,35 @@ def _names(group: typer.Typer) -> set[str | None]:
     return {command.name for command in group.registered_commands}
 
 
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let a request to end (SIGTERM) do what Ctrl-C does, so that loaders and bars are taken down as well."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # only that one may say what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code.
 
     0 done, 1 some inputs of many failed and the rest were done, 2 a mistake of the user's (one line on stderr),
-    `INTERRUPTED` (130) by Ctrl-C.
+    `INTERRUPTED` (130) by Ctrl-C or SIGTERM.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     words = [word for word in given if word != "--debug"] or ["--help"]
     try:
-        code = int(app(words, prog_name="pan", standalone_mode=False) or 0)
+        with _terminable():
+            code = int(app(words, prog_name="pan", standalone_mode=False) or 0)
         if code == INTERRUPTED:  # Typer has caught the KeyboardInterrupt
             print("pan: interrupted", file=sys.stderr)
         return code
