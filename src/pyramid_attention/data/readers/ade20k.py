@@ -105,7 +105,7 @@ def read(root: Path) -> Dataset:
         notes += left_out
         problems += images.problems + masks.problems
         if pairs:
-            splits[split] = [FileSample(name, image, mask, CLASSES, lookup) for name, image, mask in pairs]
+            splits[split] = [FileSample(name, image, mask, lookup) for name, image, mask in pairs]
     if not splits:
         raise UserError(f"{home} holds no photograph with a mask: {notes[0]}; expected {LAYOUT}")
     return Dataset("ade20k", root, CLASSES, splits, tuple(notes), tuple(problems))

@@ -72,7 +72,7 @@ def read(root: Path) -> Dataset:
                 notes.append(f"{images} has no {name}annot beside it and is left out")
             continue
         found = pair(name, images, masks)
-        splits[name] = [FileSample(stem, image, mask, CLASSES, lookup) for stem, image, mask in found.pairs]
+        splits[name] = [FileSample(stem, image, mask, lookup) for stem, image, mask in found.pairs]
         notes += found.notes
         problems += found.problems
     if not any(splits.values()):

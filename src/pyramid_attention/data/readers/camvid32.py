@@ -90,8 +90,8 @@ def read(root: Path) -> Dataset:
 
     def sample(name: str, image: Path, mask: Path) -> Sample:
         if name in in_colours.files:
-            return ColourSample(name, image, mask, CLASSES, LABELS)
-        return FileSample(name, image, mask, CLASSES, lookup)
+            return ColourSample(name, image, mask, LABELS)
+        return FileSample(name, image, mask, lookup)
 
     splits = {split: [sample(*pair) for pair in found] for split, found in pairs.items() if found}
     if not splits:

@@ -56,7 +56,7 @@ def read(root: Path) -> Dataset:
         if split in splits:
             raise UserError(f"{lists} has two lists of the split '{split}'; join them in one file")
         splits[split] = [
-            ColourSample(name, photographs[name], masks[name], classes, colours)
+            ColourSample(name, photographs[name], masks[name], colours)
             for name in sorted(names)
             if name in photographs and name in masks
         ]

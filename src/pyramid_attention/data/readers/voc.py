@@ -30,10 +30,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...classes import ClassTable, voc_colours
+from ...classes import voc_colours
 from ...errors import UserError, require
-from ...images import read_image
-from ..samples import Dataset, Sample, check_size
+from ..samples import Dataset, MaskFileSample, Sample
 from .disk import SPLITS
 from .listing import Listing, list_files, match, match_all, read_names
 from .pairs import subfolders
@@ -55,24 +54,14 @@ SBD_FOLDERS = ("benchmark_RELEASE", "benchmark", "VOCaug", "SBD", "sbd")
 
 
 @dataclass(frozen=True, eq=False)
-class SbdSample:
+class SbdSample(MaskFileSample):
     """A photograph of VOC with a mask of SBD, a MATLAB file."""
 
-    name: str
-    image: Path
-    mask: Path
-    classes: ClassTable = CLASSES
-
-    def read_image(self) -> NDArray[np.uint8]:
-        """The photograph, H×W×3 uint8 RGB, upright."""
-        return read_image(self.image)
-
-    def read_mask(self) -> NDArray[np.uint8]:
-        """The mask, H×W uint8: 0 … 20 (SBD has no void).
+    def read_labels(self) -> NDArray[np.uint8]:
+        """See `MaskFileSample`; SBD has no void.
 
         Raises:
-            UserError: SciPy is not installed, or the file is missing, damaged, of another size than the photograph or
-                holds other ids.
+            MissingExtra: SciPy is not installed.
         """
         require("reading SBD's .mat files", "scipy")
         from scipy.io import loadmat
@@ -84,7 +73,6 @@ class SbdSample:
             raise UserError(f"cannot read {self.mask}: {error.strerror}; check the path") from error
         except Exception as error:  # on a damaged file the reader raises whatever it stumbles over
             raise UserError(f"{self.mask} is no mask of SBD or damaged ({error!r}); unpack SBD again") from error
-        check_size(self.mask, ids.shape, self.image)
         if not np.isin(ids, np.arange(len(CLASSES))).all():
             raise UserError(f"{self.mask} holds ids that are no class of VOC, 0-20; unpack SBD again")
         return ids.astype(np.uint8)

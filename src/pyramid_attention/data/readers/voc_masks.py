@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from ...classes import IGNORE, ClassTable, Colour, voc_colours
 from ...errors import UserError
-from ...images import pixel_type, read_image
-from ..samples import ColourSample, FileSample, id_lookup
+from ...images import pixel_type
+from ..samples import ColourSample, FileSample, MaskFileSample, id_lookup
 from .disk import read_lines
 
 VOID_NAMES = ("__ignore__", "ignored", "ignore", "void")
@@ -69,28 +69,17 @@ class MaskTable:
 
 
 @dataclass(frozen=True, eq=False)
-class MaskSample:
+class MaskSample(MaskFileSample):
     """A photograph and a mask that shows its classes in colours or as ids: what it is, its header says."""
 
-    name: str
-    image: Path
-    mask: Path
     table: MaskTable
 
-    def read_image(self) -> NDArray[np.uint8]:
-        """The photograph, H×W×3 uint8 RGB, upright."""
-        return read_image(self.image)
-
-    def read_mask(self) -> NDArray[np.uint8]:
-        """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where void.
-
-        Raises:
-            UserError: see `FileSample.read_mask` and `ColourSample.read_mask`.
-        """
+    def read_labels(self) -> NDArray[np.uint8]:
+        """See `FileSample` and `ColourSample`."""
         table = self.table
         if pixel_type(self.mask) in (("RGB", "RGBA", "P") if table.by_palette else ("RGB", "RGBA")):
-            return ColourSample(self.name, self.image, self.mask, table.classes, table.labels).read_mask()
-        return FileSample(self.name, self.image, self.mask, table.classes, table.lookup).read_mask()
+            return ColourSample(self.name, self.image, self.mask, table.labels).read_labels()
+        return FileSample(self.name, self.image, self.mask, table.lookup).read_labels()
 
 
 def read_table(folder: Path) -> MaskTable | None:

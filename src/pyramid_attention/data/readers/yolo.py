@@ -262,7 +262,7 @@ class _Findings:
             elif not files or path.parent / files[0] == image:
                 bare.append(name)
             else:
-                samples.append(FileSample(name, image, path.parent / files[0], classes, lookup))
+                samples.append(FileSample(name, image, path.parent / files[0], lookup))
         self.notes += left_out(bare, len(photographs), f"have no mask in {masks_dir}")
         return samples
 
