@@ -33,9 +33,9 @@ from numpy.typing import NDArray
 from ...classes import voc_colours
 from ...errors import UserError, require
 from ..samples import Dataset, MaskFileSample, Sample
-from .disk import SPLITS
 from .listing import Listing, list_files, match, match_all, read_names
 from .pairs import subfolders
+from .split_lists import lists_below
 from .voc_masks import MaskTable, read_table
 
 LAYOUT = "VOCdevkit/VOC2012 with JPEGImages/a.jpg, SegmentationClass/a.png and ImageSets/Segmentation/train.txt"
@@ -96,7 +96,8 @@ def read(root: Path) -> Dataset:
     *others, home = homes
     notes = [f"{other} is left out; {home} is read" for other in others]
     folders = subfolders(home)
-    lists = _lists(folders.get("imagesets"))
+    of_lists = subfolders(folders["imagesets"]).get("segmentation") if "imagesets" in folders else None
+    lists = {} if of_lists is None else lists_below(of_lists)
     own_table = read_table(home)
     table = own_table or TABLE
     if not lists and own_table is None:
@@ -149,20 +150,6 @@ def _homes(root: Path) -> list[Path]:
         if "jpegimages" in inside and any(name in inside for name in MASK_FOLDERS):
             homes.append(year)
     return homes
-
-
-def _lists(image_sets: Path | None) -> dict[str, Path]:
-    """The lists of ImageSets/Segmentation by split, other names of the known splits replaced."""
-    folder = None if image_sets is None else subfolders(image_sets).get("segmentation")
-    if folder is None:
-        return {}
-    found = list_files(folder, suffixes={".txt"}).files
-    aliases = {**SPLITS, "default": "train"}  # an annotation tool's name for the only list
-    lists = {}
-    for name, path in found.items():
-        split = aliases.get(name.lower(), name.lower())
-        lists[name if split in lists or (split != name and split in found) else split] = path
-    return lists
 
 
 def _augmented(
