@@ -121,6 +121,14 @@ def test_labelme_splits_and_labels_txt(tmp_path: Path) -> None:
     assert open_dataset(tmp_path).classes.names == ("background", "cat", "dog")
 
 
+def test_labelme_two_photographs_of_one_name_in_a_split(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "train"):
+        picture(folder / "a.png")
+        labelme(folder / "a.json", ("dog", LEFT), photograph="a.png")
+    first, second = tmp_path / "a.json", tmp_path / "train" / "a.json"
+    assert open_dataset(tmp_path).problems == (f"{first} and {second} are both a of train; rename one of them",)
+
+
 @pytest.mark.parametrize("said", ["../images/a.jpg", "..\\images\\a.jpg"])
 def test_labelme_photographs_in_another_folder(tmp_path: Path, said: str) -> None:
     picture(tmp_path / "images" / "a.jpg")

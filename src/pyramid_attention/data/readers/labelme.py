@@ -85,11 +85,15 @@ def read(root: Path) -> Dataset:
     beside = {os.path.splitext(path)[0]: path for path in sorted(on_disk, reverse=True)}
     found = _Findings(root, on_disk, beside)
     splits: dict[str, list[_Annotated]] = {}
+    taken: dict[tuple[str, str], str] = {}
     for file in files:
         if file.endswith(".json"):
             head, _, rest = file.partition("/")
             split, name = (split_name(head), rest) if rest and split_name(head) in SPLITS else ("train", file)
-            if (one := found.annotated(stem(name), root / file)) is not None:
+            if taken.setdefault((split, stem(name)), file) != file:
+                first = root / taken[split, stem(name)]
+                found.problems.append(f"{first} and {root / file} are both {stem(name)} of {split}; rename one of them")
+            elif (one := found.annotated(stem(name), root / file)) is not None:
                 splits.setdefault(split, []).append(one)
     if not splits:
         raise UserError(f"{root} holds no photographs that labelme has annotated; expected {LAYOUT}")
