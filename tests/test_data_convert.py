@@ -380,9 +380,10 @@ def test_broken_samples_are_told_at_the_end_and_the_rest_is_done(
 
 
 def test_where_all_are_broken_it_says_so(tmp_path: Path) -> None:
-    source = camvid(tmp_path / "set", val=["a"])
-    (source / "val/a.png").write_bytes(b"")
-    with pytest.raises(UserError, match="none of 1 photographs could be converted") as raised:
+    source = camvid(tmp_path / "set", val=["a", "b"])
+    for name in ("a", "b"):
+        (source / f"val/{name}.png").write_bytes(b"")
+    with pytest.raises(UserError, match="all 2 photographs failed: ") as raised:
         convert_dataset(open_dataset(source), tmp_path / "copy").check()
     assert raised.value.exit_code == 2
 

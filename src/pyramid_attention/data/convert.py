@@ -24,7 +24,7 @@ import numpy as np
 import yaml
 
 from ..classes import IGNORE
-from ..errors import MissingExtra, SomeFailed, UserError
+from ..errors import MissingExtra, UserError, check_failures
 from ..files import holds_files, make_folder, whole_file, write_json
 from ..images import IMAGE_SUFFIXES, pixel_type, read_image, read_label_map, write_image, write_label_map
 from .holdout import SHARE, group_names, hold_out, hold_out_groups, remembered
@@ -50,15 +50,7 @@ class Conversion:
             SomeFailed: some samples failed and the rest are done.
             UserError: every one of them failed.
         """
-        if not self.failed:
-            return
-        done, first = sum(self.done.values()), self.failed[0][1]
-        more = " …" if len(self.failed) > 1 else ""
-        if not done:
-            raise UserError(f"none of {len(self.failed)} photographs could be converted: {first}{more}")
-        raise SomeFailed(
-            f"{len(self.failed)} of {len(self.failed) + done} photographs failed, the others are done: {first}{more}"
-        )
+        check_failures([reason for _, reason in self.failed], sum(self.done.values()), "photographs")
 
 
 def convert_dataset(
