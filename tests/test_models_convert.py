@@ -111,6 +111,10 @@ def broken(tmp_path_factory):
     (folder / "empty.pth").write_bytes(b"")
     (folder / "half.pth").write_bytes((folder / "pan.pth").read_bytes()[:100_000])
     torch.save([1, 2], folder / "list.pth")
+    torch.save({k: v for k, v in net.state_dict().items() if not k.startswith("encoder.")}, folder / "top.pth")
+    one = {k: v[:1] if k.startswith("segmentation_head") else v for k, v in net.state_dict().items()}
+    del one["segmentation_head.0.bias"]
+    torch.save(one, folder / "one.pth")
     torch.save(smp.Unet("resnet18", encoder_weights=None).state_dict(), folder / "unet.pth")
     smp.Unet("resnet18", encoder_weights=None).save_pretrained(str(folder / "unet"))
     net.save_pretrained(str(folder / "folder"))
@@ -145,6 +149,8 @@ def broken(tmp_path_factory):
             "does not fit a PAN on resnet34 at output stride 16: it is without backbone.body.layer1.2",
         ),
         ("pan.pth", "resnet50", "it has another shape for"),
+        ("top.pth", "resnet18", "it is without backbone."),
+        ("one.pth", "resnet18", "it is without head.bias"),
         ("pan.pth", "mobilenet_v2", "for resnet and resnext only"),
         ("pan.pth", "resnet19", "no timm model is called 'resnet19'"),
     ],

@@ -466,6 +466,7 @@ def test_panoptic_masks_that_do_not_fit(tmp_path: Path) -> None:
     file = panoptic(tmp_path, [[3, 4, 4]] * 2, [{"id": 3, "category_id": 1}])
     with pytest.raises(UserError, match=r"1\.png holds segments that its JSON does not list: 4; export both again"):
         open_dataset(tmp_path).split("val")[0].read_mask()
+    panoptic(tmp_path, [[3, 3, 3]] * 2, [{"id": 3, "category_id": 1}])
     photograph(tmp_path / "val2017" / "1.jpg", (6, 4))
     with pytest.raises(UserError, match=r"1\.png is 3×2 pixels but its photograph .*1\.jpg is 6×4"):
         open_dataset(tmp_path).split("val")[0].read_mask()

@@ -79,6 +79,8 @@ def test_systems_compares_all_of_them_and_gau_all_gates():
         ({"variants": {}}, "variants"),
         ({"variants": {"gate": {"train.epochs": 3}}}, "variant 'gate' sets train.epochs, but data and budget must be"),
         ({"variants": {"gate": {"data.crop": [8, 8]}}}, "variant 'gate' sets data.crop"),
+        ({"variants": {"gate": {"data": {"crop": [8, 8]}}}}, "variant 'gate' sets data,"),
+        ({"variants": {"gate": {"train": {"epochs": 3}}}}, "variant 'gate' sets train,"),
         ({"variants": {"gate": {}, "../x": {}}}, "variants.../x"),
         ({"seeds": [1, 1]}, "a seed stands twice"),
         ({"seeds": []}, "seeds"),

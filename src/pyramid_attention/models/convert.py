@@ -107,7 +107,7 @@ def convert_checkpoint(
         backbone=encoder.removeprefix("tu-"),
         output_stride=stride,
         dilate_first=not universal and stride < 32,
-        in_channels=next(w.shape[1] for name, w in weights.items() if name.startswith("encoder.") and w.ndim == 4),
+        in_channels=next((w.shape[1] for name, w in weights.items() if name.startswith("encoder.") and w.ndim == 4), 3),
         channels=scores.shape[1],
         **THEIR_OPTIONS,
     )
@@ -191,7 +191,7 @@ def _network_weights(checkpoint: _Checkpoint) -> dict[str, Tensor]:
 
 def _split_binary(weights: dict[str, Tensor]) -> None:
     """Two scores for one: 0 for the background, theirs for the object."""
-    for name in ("segmentation_head.0.weight", "segmentation_head.0.bias"):
+    for name in weights.keys() & {"segmentation_head.0.weight", "segmentation_head.0.bias"}:
         weights[name] = torch.cat([torch.zeros_like(weights[name]), weights[name]])
 
 

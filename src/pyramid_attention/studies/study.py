@@ -53,7 +53,7 @@ class Study(BaseModel):
             raise ValueError("a seed stands twice among the seeds")
         for name, fields in self.variants.items():
             for field in fields:
-                if field in BUDGET or field.startswith("data."):
+                if field.split(".")[0] == "data" or any(f"{fixed}.".startswith(f"{field}.") for fixed in BUDGET):
                     raise ValueError(
                         f"variant '{name}' sets {field}, but data and budget must be the same for all: set it under"
                         " 'fields'"

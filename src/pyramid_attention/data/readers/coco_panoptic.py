@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ...classes import IGNORE, ClassTable
 from ...errors import UserError
 from ...images import read_image
-from ..samples import Dataset, check_size
+from ..samples import Dataset, MaskFileSample
 from .coco_files import Findings, Photograph, annotation_files, read_tables
 from .disk import few, files_below, left_out
 
@@ -125,7 +125,7 @@ def _samples(
 
 
 @dataclass(frozen=True, eq=False)
-class PanopticSample:
+class PanopticSample(MaskFileSample):
     """A photograph and a PNG of its segments.
 
     Attributes:
@@ -133,28 +133,12 @@ class PanopticSample:
         labels: the label of each category.
     """
 
-    name: str
-    image: Path
-    mask: Path
     segments: Mapping[int, int]
     labels: Mapping[int, int]
 
-    def read_image(self) -> NDArray[np.uint8]:
-        """The photograph, H×W×3 uint8 RGB, upright.
-
-        Raises:
-            UserError: the file is missing, damaged or no picture.
-        """
-        return read_image(self.image)
-
-    def read_mask(self) -> NDArray[np.uint8]:
-        """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where no segment is.
-
-        Raises:
-            UserError: the PNG is missing, damaged, of another size than the photograph, or holds unknown segments.
-        """
+    def read_labels(self) -> NDArray[np.uint8]:
+        """See `MaskFileSample`; `IGNORE` where no segment is. Unknown segments are refused."""
         colours = read_image(self.mask)
-        check_size(self.mask, colours.shape[:2], self.image)
         ids, place = np.unique(colours.astype(np.int32) @ np.array([1, 1 << 8, 1 << 16], np.int32), return_inverse=True)
         known = {0: IGNORE} | {segment: self.labels[category] for segment, category in self.segments.items()}
         unknown = [i for i in ids.tolist() if i not in known]
