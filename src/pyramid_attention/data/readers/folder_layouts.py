@@ -144,7 +144,9 @@ def find_lists(root: Path) -> dict[str, Path]:
     Raises:
         UserError: two lists are of one split.
     """
-    lists = [(os.path.splitext(name)[0].lower(), root / name) for name in file_names(root) if name.endswith(".txt")]
+    lists = [
+        (os.path.splitext(name)[0].lower(), root / name) for name in file_names(root) if name.lower().endswith(".txt")
+    ]
     return _canonical(root, [(stem, path) for stem, path in lists if SPLITS.get(stem, stem) in KNOWN])
 
 
