@@ -74,6 +74,12 @@ class SbdSample:
             UserError: SciPy is not installed, or the file is missing, damaged, of another size than the photograph or
                 holds other ids.
         """
+        labels = self.read_labels()
+        check_size(self.mask, labels.shape, self.image)
+        return labels
+
+    def read_labels(self) -> NDArray[np.uint8]:
+        """As `read_mask`, at the size that the mask has on disk."""
         require("reading SBD's .mat files", "scipy")
         from scipy.io import loadmat
 
@@ -84,7 +90,6 @@ class SbdSample:
             raise UserError(f"cannot read {self.mask}: {error.strerror}; check the path") from error
         except Exception as error:  # on a damaged file the reader raises whatever it stumbles over
             raise UserError(f"{self.mask} is no mask of SBD or damaged ({error!r}); unpack SBD again") from error
-        check_size(self.mask, ids.shape, self.image)
         if not np.isin(ids, np.arange(len(CLASSES))).all():
             raise UserError(f"{self.mask} holds ids that are no class of VOC, 0-20; unpack SBD again")
         return ids.astype(np.uint8)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ...classes import IGNORE, ClassTable, Colour, voc_colours
 from ...errors import UserError
 from ...images import pixel_type, read_image
-from ..samples import ColourSample, FileSample, id_lookup
+from ..samples import ColourSample, FileSample, check_size, id_lookup
 from .disk import read_lines
 
 VOID_NAMES = ("__ignore__", "ignored", "ignore", "void")
@@ -87,10 +87,16 @@ class MaskSample:
         Raises:
             UserError: see `FileSample.read_mask` and `ColourSample.read_mask`.
         """
+        labels = self.read_labels()
+        check_size(self.mask, labels.shape, self.image)
+        return labels
+
+    def read_labels(self) -> NDArray[np.uint8]:
+        """As `read_mask`, at the size that the mask has on disk."""
         table = self.table
         if pixel_type(self.mask) in (("RGB", "RGBA", "P") if table.by_palette else ("RGB", "RGBA")):
-            return ColourSample(self.name, self.image, self.mask, table.classes, table.labels).read_mask()
-        return FileSample(self.name, self.image, self.mask, table.classes, table.lookup).read_mask()
+            return ColourSample(self.name, self.image, self.mask, table.classes, table.labels).read_labels()
+        return FileSample(self.name, self.image, self.mask, table.classes, table.lookup).read_labels()
 
 
 def read_table(folder: Path) -> MaskTable | None:
