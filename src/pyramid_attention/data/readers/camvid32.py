@@ -103,7 +103,14 @@ def read(root: Path) -> Dataset:
 def _splits(root: Path, images: Listing, masks: Listing) -> tuple[dict[str, list[Pair]], list[str]]:
     """The pairs by split, and notes."""
     known = {**SPLITS, "train": "train", "val": "val", "test": "test"}
-    lists = {split: root / f"{name}.txt" for name, split in known.items() if os.path.exists(root / f"{name}.txt")}
+    lists: dict[str, Path] = {}
+    for name, split in known.items():
+        if os.path.exists(path := root / f"{name}.txt"):
+            if split in lists:
+                raise UserError(
+                    f"{root} holds {lists[split].name} and {path.name}, both the split '{split}'; join them"
+                )
+            lists[split] = path
     if not lists:
         pairs, notes = match_all(images, masks)
         return {"train": pairs}, notes
