@@ -35,7 +35,8 @@ def camvid(root: Path, **splits: Sequence[str]) -> Path:
 
 
 def names(root: Path) -> dict[str, list[str]]:
-    return {split: [sample.name for sample in samples] for split, samples in open_dataset(root).splits.items()}
+    dataset = open_dataset(root, make_val=False)
+    return {split: [sample.name for sample in samples] for split, samples in dataset.splits.items()}
 
 
 def contents(root: Path) -> dict[str, tuple[bytes, int]]:
@@ -52,14 +53,14 @@ def contents(root: Path) -> dict[str, tuple[bytes, int]]:
 
 def test_the_copy_reads_as_the_original(tmp_path: Path) -> None:
     source = camvid(tmp_path / "set", train=["a", "b"], val=["c"])
-    conversion = convert_dataset(open_dataset(source), tmp_path / "copy")
+    conversion = convert_dataset(open_dataset(source, make_val=False), tmp_path / "copy")
     conversion.check()
     assert conversion.done == {"train": 2, "val": 1}
     copy = open_dataset(tmp_path / "copy")
     assert copy.format == "folder"
     assert (copy.classes.names, copy.classes.colours) == (CLASSES.names, CLASSES.colours)
     assert not copy.notes
-    for split, samples in open_dataset(source).splits.items():
+    for split, samples in open_dataset(source, make_val=False).splits.items():
         for before, after in zip(samples, copy.split(split), strict=True):
             assert before.name == after.name
             assert np.array_equal(before.read_image(), after.read_image())
@@ -214,7 +215,7 @@ def test_a_pattern_that_does_not_fit_is_refused(pattern: str, message: str) -> N
 def test_val_is_made_of_train_by_video(tmp_path: Path) -> None:
     videos = [f"v{video}_{frame}" for video in range(5) for frame in range(4)]
     source = camvid(tmp_path / "set", train=videos, test=["t"])
-    convert_dataset(open_dataset(source), tmp_path / "copy", 0.4, "^[^_]+").check()
+    convert_dataset(open_dataset(source, make_val=False), tmp_path / "copy", 0.4, "^[^_]+").check()
     found = names(tmp_path / "copy")
     assert {split: len(those) for split, those in found.items()} == {"test": 1, "train": 12, "val": 8}
     assert not {name[:2] for name in found["val"]} & {name[:2] for name in found["train"]}
@@ -224,7 +225,7 @@ def test_val_is_made_of_train_by_video(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("val", "made"), [(None, 2), (0.3, 3), (0.0, 0)])
 def test_the_share_of_val(tmp_path: Path, val: float | None, made: int) -> None:
     source = camvid(tmp_path / "set", train=[str(k) for k in range(10)])
-    done = convert_dataset(open_dataset(source), tmp_path / "copy", val).done
+    done = convert_dataset(open_dataset(source, make_val=False), tmp_path / "copy", val).done
     assert done == {"train": 10 - made} | ({"val": made} if made else {})
 
 
@@ -244,12 +245,12 @@ def test_splits_that_are_there_are_not_divided_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("val", [-0.1, 1.0, 20, float("nan")])
 def test_a_share_that_is_none(tmp_path: Path, val: float) -> None:
-    dataset = open_dataset(camvid(tmp_path / "set", train=["a", "b"]))
+    dataset = open_dataset(camvid(tmp_path / "set", train=["a", "b"]), make_val=False)
     assert "0 to 1, not" in refusal(dataset, tmp_path / "copy", val)
 
 
 def test_one_video_cannot_be_divided(tmp_path: Path) -> None:
-    dataset = open_dataset(camvid(tmp_path / "set", train=["a1", "a2"]))
+    dataset = open_dataset(camvid(tmp_path / "set", train=["a1", "a2"]), make_val=False)
     assert "all 2 photographs are in one group ('a')" in refusal(dataset, tmp_path / "copy", 0.5, "^.")
 
 
@@ -259,7 +260,7 @@ def test_one_video_cannot_be_divided(tmp_path: Path) -> None:
 def test_an_interrupted_conversion_goes_on(tmp_path: Path) -> None:
     source = camvid(tmp_path / "set", train=[f"{k:02}" for k in range(40)])
     whole = tmp_path / "whole"
-    convert_dataset(open_dataset(source), whole).check()
+    convert_dataset(open_dataset(source, make_val=False), whole).check()
     expected = {path: data for path, (data, _) in contents(whole).items()}
     copy = tmp_path / "copy"
     calls = iter(range(100))
@@ -269,13 +270,13 @@ def test_an_interrupted_conversion_goes_on(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        convert_dataset(open_dataset(source), copy, on_done=interrupt)
+        convert_dataset(open_dataset(source, make_val=False), copy, on_done=interrupt)
     photographs = sorted(copy.rglob("images/*/*.png"))
     assert 4 <= len(photographs) < 40
     photographs[0].unlink()  # killed between the mask and the photograph
     (copy / "images/train/.00.77.tmp.png").write_bytes(b"half")  # and while it wrote
     before = contents(copy)
-    convert_dataset(open_dataset(source), copy).check()
+    convert_dataset(open_dataset(source, make_val=False), copy).check()
     after = contents(copy)
     assert {path: data for path, (data, _) in after.items()} == expected
     assert all(after[path] == was for path, was in before.items() if path in after)
@@ -285,14 +286,14 @@ def test_an_interrupted_conversion_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", ["edited", "broken"])
 def test_a_file_that_differs_is_left_and_told(tmp_path: Path, kind: str, what: str) -> None:
     source = camvid(tmp_path / "set", val=["a", "b"])
-    convert_dataset(open_dataset(source), tmp_path / "copy").check()
+    convert_dataset(open_dataset(source, make_val=False), tmp_path / "copy").check()
     changed = tmp_path / "copy" / kind / "val/a.png"
     if what == "edited":
         Image.fromarray(np.full((3, 4), 1, np.uint8)).save(changed)
     else:
         changed.write_bytes(b"broken")
     before = contents(tmp_path / "copy")
-    conversion = convert_dataset(open_dataset(source), tmp_path / "copy")
+    conversion = convert_dataset(open_dataset(source, make_val=False), tmp_path / "copy")
     assert [name for name, _ in conversion.failed] == ["val/a"]
     assert "is there and not what the conversion would write" in conversion.failed[0][1]
     assert conversion.done == {"val": 1}
@@ -319,10 +320,12 @@ def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
 
 def test_another_division_is_not_mixed_into_the_first(tmp_path: Path) -> None:
     source = camvid(tmp_path / "set", train=[str(k) for k in range(10)])
-    convert_dataset(open_dataset(source), tmp_path / "copy", 0.2).check()
-    assert "or of these in other splits" in refusal(open_dataset(source), tmp_path / "copy", 0.5)
+    convert_dataset(open_dataset(source, make_val=False), tmp_path / "copy", 0.2).check()
+    assert "or of these in other splits" in refusal(open_dataset(source, make_val=False), tmp_path / "copy", 0.5)
     camvid(source, train=[str(k) for k in range(30)])
-    assert "the conversion of other photographs" in refusal(open_dataset(source), tmp_path / "copy", 0.2)
+    assert "the conversion of other photographs" in refusal(
+        open_dataset(source, make_val=False), tmp_path / "copy", 0.2
+    )
 
 
 def test_the_copy_lies_beside_the_data_set(tmp_path: Path) -> None:
@@ -356,7 +359,7 @@ def test_where_all_are_broken_it_says_so(tmp_path: Path) -> None:
     source = camvid(tmp_path / "set", val=["a"])
     (source / "val/a.png").write_bytes(b"")
     with pytest.raises(UserError, match="none of 1 photographs could be converted") as raised:
-        convert_dataset(open_dataset(source), tmp_path / "copy").check()
+        convert_dataset(open_dataset(source, make_val=False), tmp_path / "copy").check()
     assert raised.value.exit_code == 2
 
 
@@ -394,3 +397,19 @@ def test_the_verb_makes_a_copy_that_trains(tmp_path: Path, capsys: pytest.Captur
     assert "train: 6\nval: 4 (held out of train)\n" in text
     assert f"pan data inspect '{tmp_path}/my copy'" in text
     assert {split: len(those) for split, those in names(tmp_path / "my copy").items()} == {"train": 6, "val": 4}
+
+
+def test_splits_that_were_made_to_train_with_are_kept(tmp_path: Path) -> None:
+    source = camvid(tmp_path / "set", train=list("abcdef"))
+    (source / "splits.json").write_text('{"train": ["a", "b", "c", "d"], "val": ["e", "f"]}')
+    assert main(["data", "convert", str(source), str(tmp_path / "copy")]) == 0
+    assert names(tmp_path / "copy") == {"train": ["a", "b", "c", "d"], "val": ["e", "f"]}
+    assert main(["data", "convert", str(source), str(tmp_path / "other"), "--val", "0.5"]) == 0
+    assert len(names(tmp_path / "other")["val"]) == 3
+
+
+def test_where_nothing_was_copied_no_copy_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = camvid(tmp_path / "set", val=["a"])
+    (source / "valannot" / "a.png").write_bytes(b"")
+    assert main(["data", "convert", str(source), str(tmp_path / "copy")]) == 2
+    assert "the copy is in" not in capsys.readouterr().out

@@ -17,6 +17,7 @@ from pathlib import Path
 from ...errors import UserError
 from ...files import write_json
 from ..samples import Dataset
+from .disk import few
 
 FILE = "splits.json"
 
@@ -45,11 +46,14 @@ def make_splits(dataset: Dataset, val_share: float = 0.2) -> Dataset:
     notes = list(dataset.notes)
     aside = sum(places[name] == "val" for name in names)
     where = "" if file is None else f", see {file}"
-    if file is not None and places != before:
+    if file is not None and places != before and not dataset.problems:  # which may hide a split
         try:
             write_json(file, {split: sorted(n for n in places if places[n] == split) for split in ("train", "val")})
         except UserError as error:
             where = f"; they are not remembered ({error}) but told by a hash of the names, which is the same every time"
+    known = set(names)
+    if unknown := [name for name in before if name not in known]:
+        notes.append(f"{len(unknown)} names in {file} are of no photograph and count for nothing ({few(unknown)})")
     notes.append(f"no val split: {aside} of {len(names)} photographs were set aside{where}")
     splits = {split: [s for s in samples if places[s.name] == split] for split in ("train", "val")}
     return replace(dataset, splits=splits, notes=tuple(notes))
@@ -67,12 +71,12 @@ def _decided(names: Iterable[str], val_share: float) -> dict[str, str]:
 def _remembered(file: Path) -> dict[str, str]:
     """The split of each photograph that a `splits.json` names; none where there is no such file."""
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = json.loads(file.read_text(encoding="utf-8-sig"))  # editors on Windows begin with a byte order mark
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}; check its permissions") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{file} is not valid JSON ({error}); correct it, or remove it to make new splits") from error
     form = (
         f'{file} does not hold two lists of names, {{"train": [...], "val": [...]}}; correct it, or remove it to make'
