@@ -53,7 +53,8 @@ class Study(BaseModel):
             raise ValueError("a seed stands twice among the seeds")
         for name, fields in self.variants.items():
             for field in fields:
-                if field in BUDGET or field.startswith("data."):
+                # a whole group is refused too: {train: {epochs: 3}}
+                if f"{field}.".startswith("data.") or any(f"{kept}.".startswith(f"{field}.") for kept in BUDGET):
                     raise ValueError(
                         f"variant '{name}' sets {field}, but data and budget must be the same for all: set it under"
                         " 'fields'"
@@ -65,7 +66,7 @@ class Study(BaseModel):
 
 def overrides(fields: Fields) -> list[str]:
     """Fields as `load_recipe` takes them: "train.epochs=5"."""
-    return [f"{name}={json.dumps(value)}" for name, value in fields.items()]
+    return [f"{name}={json.dumps(value, default=str)}" for name, value in fields.items()]  # a date, say
 
 
 def list_studies() -> list[str]:
@@ -96,7 +97,7 @@ def load_study(name: str | Path, seeds: tuple[int, ...] | None = None) -> Study:
         raise UserError(f"no study is called '{name}'.{nearest(str(name), list_studies())} A file ends in .yaml")
     try:
         tree = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"the study {name} is not valid YAML: {error}") from None
     if not isinstance(tree, dict):
         raise UserError(f"the study {name} must have the fields title, reference and variants")
