@@ -111,12 +111,23 @@ def broken(tmp_path_factory):
     (folder / "empty.pth").write_bytes(b"")
     (folder / "half.pth").write_bytes((folder / "pan.pth").read_bytes()[:100_000])
     torch.save([1, 2], folder / "list.pth")
+    weights = net.state_dict()
+    for name, changed in {
+        "headless": {"segmentation_head.0.bias": None},
+        "flat": {"segmentation_head.0.weight": torch.zeros(())},
+        "bodyless": {name: None for name in weights if name.startswith("encoder.")},
+        "numbered": {5: torch.zeros(1)},
+    }.items():
+        kept = {key: value for key, value in {**weights, **changed}.items() if value is not None}
+        torch.save(kept, folder / f"{name}.pth")
     torch.save(smp.Unet("resnet18", encoder_weights=None).state_dict(), folder / "unet.pth")
     smp.Unet("resnet18", encoder_weights=None).save_pretrained(str(folder / "unet"))
     net.save_pretrained(str(folder / "folder"))
     config = json.loads((folder / "folder" / "config.json").read_text())
     (folder / "deep").mkdir()
     (folder / "deep" / "config.json").write_text(json.dumps(config | {"encoder_depth": 4}))
+    (folder / "odd").mkdir()
+    (folder / "odd" / "config.json").write_text(json.dumps(config | {"encoder_output_stride": "16"}))
     (folder / "none").mkdir()
     return folder
 
@@ -133,6 +144,11 @@ def broken(tmp_path_factory):
         ("empty.pth", "resnet18", "is damaged or holds no weights"),
         ("half.pth", "resnet18", "is damaged or holds no weights"),
         ("list.pth", "resnet18", "holds no state dict"),
+        ("headless.pth", "resnet18", "or segmentation_head.0.bias, are missing"),
+        ("flat.pth", "resnet18", "are missing or of another shape"),
+        ("bodyless.pth", "resnet18", "its encoder's convolutions"),
+        ("numbered.pth", "resnet18", "holds no state dict"),
+        ("odd", None, "has encoder_output_stride='16'; save the model again"),
         ("unet.pth", "resnet18", "holds no PAN of segmentation-models-pytorch"),
         ("unet", None, "holds a Unet of segmentation-models-pytorch; only its PAN"),
         ("deep", None, "has encoder_depth=4; only 5"),
