@@ -413,3 +413,11 @@ def test_where_nothing_was_copied_no_copy_is_shown(tmp_path: Path, capsys: pytes
     (source / "valannot" / "a.png").write_bytes(b"")
     assert main(["data", "convert", str(source), str(tmp_path / "copy")]) == 2
     assert "the copy is in" not in capsys.readouterr().out
+
+
+def test_a_link_to_itself_is_no_destination(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = camvid(tmp_path / "set", val=["a"])
+    (tmp_path / "loop").symlink_to("loop")
+    for destination in (tmp_path / "loop", tmp_path / "loop" / "x"):
+        assert main(["data", "convert", str(source), str(destination)]) == 2
+        assert str(destination) in capsys.readouterr().err
