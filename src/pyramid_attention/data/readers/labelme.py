@@ -260,7 +260,7 @@ class LabelmeSample:
             raise
         except Exception as error:  # on a damaged picture a decoder raises whatever it stumbles over
             raise UserError(
-                f"the imageData of {self.source} is damaged ({error}); put the photograph beside it"
+                f"the imageData of {self.source} is damaged ({type(error).__name__}); put the photograph beside it"
             ) from error
         raise UserError(f"the imageData of {self.source} has more than {MAX_PIXELS:,} pixels; scale it down")
 
