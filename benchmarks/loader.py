@@ -29,7 +29,6 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from pyramid_attention.classes import ClassTable
 from pyramid_attention.data import FileSample, open_dataset
 from pyramid_attention.data.loading import EpochSampler, TrainingSet
 from pyramid_attention.data.samples import id_lookup
@@ -57,9 +56,8 @@ def draw(folder: Path, size: tuple[int, int], count: int) -> Files:
 
 
 def ours(files: Files) -> Dataset[Any]:
-    table = ClassTable.of(7)
     lookup = id_lookup(range(7), [255])
-    samples = [FileSample(image.stem, image, mask, table, lookup) for image, mask in files]
+    samples = [FileSample(image.stem, image, mask, lookup) for image, mask in files]
     return TrainingSet(samples, TrainTransform((CROP, CROP)), seed=0, cache=False)
 
 

@@ -1,8 +1,11 @@
 """The command line as a user meets it: help at once, no PyTorch for help, one line for a mistake."""
 
 import io
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -135,6 +138,20 @@ def test_an_interrupt_ends_with_130(capsys: pytest.CaptureFixture[str], monkeypa
     monkeypatch.setattr(pyramid_attention.data, "open_dataset", interrupted)
     assert main(["eval", "shapes", "--model", "none"]) == 130
     assert capsys.readouterr().err == "pan: interrupted\n"
+
+
+def test_a_request_to_end_is_an_interrupt(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyramid_attention.data
+
+    def terminated(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(pyramid_attention.data, "open_dataset", terminated)
+    assert main(["eval", "shapes", "--model", "none"]) == 130
+    assert capsys.readouterr().err == "pan: interrupted\n"
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """`pan data convert`: the copy holds the same pixels, its splits are always the same, and nothing is overwritten."""
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from pyramid_attention.classes import ClassTable
 from pyramid_attention.cli import main
 from pyramid_attention.data import Dataset, open_dataset
 from pyramid_attention.data.convert import MARKER, convert_dataset
-from pyramid_attention.data.holdout import group_names, hold_out
+from pyramid_attention.data.holdout import group_names, hold_out_groups
 from pyramid_attention.data.readers.camvid import CLASSES
 from pyramid_attention.errors import SomeFailed, UserError
 
@@ -35,8 +36,12 @@ def camvid(root: Path, **splits: Sequence[str]) -> Path:
 
 
 def names(root: Path) -> dict[str, list[str]]:
-    dataset = open_dataset(root, make_val=False)
-    return {split: [sample.name for sample in samples] for split, samples in dataset.splits.items()}
+    return {split: [sample.name for sample in samples] for split, samples in open_dataset(root).splits.items()}
+
+
+def unsplit(root: Path) -> Dataset:
+    """The data set without the `val` that a training would set aside."""
+    return open_dataset(root, make_val=False)
 
 
 def contents(root: Path) -> dict[str, tuple[bytes, int]]:
@@ -53,14 +58,14 @@ def contents(root: Path) -> dict[str, tuple[bytes, int]]:
 
 def test_the_copy_reads_as_the_original(tmp_path: Path) -> None:
     source = camvid(tmp_path / "set", train=["a", "b"], val=["c"])
-    conversion = convert_dataset(open_dataset(source, make_val=False), tmp_path / "copy")
+    conversion = convert_dataset(open_dataset(source), tmp_path / "copy")
     conversion.check()
     assert conversion.done == {"train": 2, "val": 1}
     copy = open_dataset(tmp_path / "copy")
     assert copy.format == "folder"
     assert (copy.classes.names, copy.classes.colours) == (CLASSES.names, CLASSES.colours)
     assert not copy.notes
-    for split, samples in open_dataset(source, make_val=False).splits.items():
+    for split, samples in open_dataset(source).splits.items():
         for before, after in zip(samples, copy.split(split), strict=True):
             assert before.name == after.name
             assert np.array_equal(before.read_image(), after.read_image())
@@ -159,7 +164,7 @@ def test_no_name_leads_out_of_the_copy(tmp_path: Path, name: str) -> None:
 )
 def test_groups_stay_whole_and_the_share_is_near(sizes: list[int], share: float, order: object) -> None:
     groups = [f"video {number}" for number, size in enumerate(sizes) for _ in range(size)]
-    held = hold_out(groups, share)
+    held = hold_out_groups(groups, share)
     parts = {flag: {group for group, out in zip(groups, held, strict=True) if out == flag} for flag in (True, False)}
     assert parts[True]
     assert parts[False]
@@ -167,25 +172,25 @@ def test_groups_stay_whole_and_the_share_is_near(sizes: list[int], share: float,
     assert abs(sum(held) - share * len(groups)) <= max(sizes)
     shuffled = list(range(len(groups)))
     order.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert [held[k] for k in shuffled] == hold_out([groups[k] for k in shuffled], share)
+    assert [held[k] for k in shuffled] == hold_out_groups([groups[k] for k in shuffled], share)
 
 
 def test_a_long_video_is_not_held_out_where_a_short_one_fits_better() -> None:
     for names in ("abc", "bca", "cab", "xyz"):
         groups = [names[0]] * 62 + [names[1]] * 101 + [names[2]] * 204
-        assert {group for group, out in zip(groups, hold_out(groups, 0.2), strict=True) if out} <= set(names[:2])
-        assert set(np.flatnonzero(hold_out(groups, 0.05))) == set(range(62))
+        assert {group for group, out in zip(groups, hold_out_groups(groups, 0.2), strict=True) if out} <= set(names[:2])
+        assert set(np.flatnonzero(hold_out_groups(groups, 0.05))) == set(range(62))
 
 
-def test_without_groups_the_share_is_exact() -> None:
-    assert sum(hold_out([str(k) for k in range(1000)], 0.2)) == 200
-    assert hold_out(["a", "b"], 0.01).count(True) == 1
-    assert hold_out(["a", "b"], 0.99).count(True) == 1
+def test_of_many_small_groups_the_share_is_exact() -> None:
+    assert sum(hold_out_groups([str(k) for k in range(1000)], 0.2)) == 200
+    assert hold_out_groups(["a", "b"], 0.01).count(True) == 1
+    assert hold_out_groups(["a", "b"], 0.99).count(True) == 1
 
 
 def test_the_division_never_changes() -> None:
     """It must be the same on every machine and in every release, or the resumed half would not fit the first."""
-    held = hold_out([f"{k:02}" for k in range(20)], 0.25)
+    held = hold_out_groups([f"{k:02}" for k in range(20)], 0.25)
     assert [k for k, out in enumerate(held) if out] == [3, 7, 8, 9, 13]
 
 
@@ -215,18 +220,39 @@ def test_a_pattern_that_does_not_fit_is_refused(pattern: str, message: str) -> N
 def test_val_is_made_of_train_by_video(tmp_path: Path) -> None:
     videos = [f"v{video}_{frame}" for video in range(5) for frame in range(4)]
     source = camvid(tmp_path / "set", train=videos, test=["t"])
-    convert_dataset(open_dataset(source, make_val=False), tmp_path / "copy", 0.4, "^[^_]+").check()
+    convert_dataset(unsplit(source), tmp_path / "copy", 0.4, "^[^_]+").check()
     found = names(tmp_path / "copy")
     assert {split: len(those) for split, those in found.items()} == {"test": 1, "train": 12, "val": 8}
     assert not {name[:2] for name in found["val"]} & {name[:2] for name in found["train"]}
     assert sorted(found["train"] + found["val"]) == videos
 
 
-@pytest.mark.parametrize(("val", "made"), [(None, 2), (0.3, 3), (0.0, 0)])
-def test_the_share_of_val(tmp_path: Path, val: float | None, made: int) -> None:
+@pytest.mark.parametrize(("val", "made"), [(0.1, 1), (0.5, 7), (0.9, 8), (0.0, 0)])
+def test_the_share_of_val(tmp_path: Path, val: float, made: int) -> None:
+    """By the SHA-256 of the names, of which so many lie below the share."""
     source = camvid(tmp_path / "set", train=[str(k) for k in range(10)])
-    done = convert_dataset(open_dataset(source, make_val=False), tmp_path / "copy", val).done
+    done = convert_dataset(unsplit(source), tmp_path / "copy", val).done
     assert done == {"train": 10 - made} | ({"val": made} if made else {})
+
+
+@pytest.mark.parametrize("remembered", [None, {"train": ["3"], "val": ["0", "1", "2"]}])
+def test_the_copy_has_the_val_that_a_training_on_the_source_has(
+    tmp_path: Path, remembered: dict[str, list[str]] | None
+) -> None:
+    """Else a model that was trained on the source would be validated on photographs that it has seen."""
+    source = camvid(tmp_path / "set", train=[str(k) for k in range(10)])
+    if remembered is not None:
+        (source / "splits.json").write_text(json.dumps(remembered))
+    convert_dataset(unsplit(source), tmp_path / "copy").check()
+    assert names(tmp_path / "copy") == names(source)
+    by_share = convert_dataset(unsplit(source), tmp_path / "other", 0.1).done
+    assert by_share == {"train": 9, "val": 1}  # whoever names a share asks for another division
+
+
+def test_one_photograph_cannot_be_divided(tmp_path: Path) -> None:
+    dataset = unsplit(camvid(tmp_path / "set", train=["a"]))
+    assert refusal(dataset, tmp_path / "copy").endswith("give --val 0")
+    assert convert_dataset(dataset, tmp_path / "copy", 0.0).done == {"train": 1}
 
 
 def refusal(dataset: Dataset, destination: Path, val: float | None = None, group: str | None = None) -> str:
@@ -245,12 +271,12 @@ def test_splits_that_are_there_are_not_divided_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("val", [-0.1, 1.0, 20, float("nan")])
 def test_a_share_that_is_none(tmp_path: Path, val: float) -> None:
-    dataset = open_dataset(camvid(tmp_path / "set", train=["a", "b"]), make_val=False)
+    dataset = unsplit(camvid(tmp_path / "set", train=["a", "b"]))
     assert "0 to 1, not" in refusal(dataset, tmp_path / "copy", val)
 
 
 def test_one_video_cannot_be_divided(tmp_path: Path) -> None:
-    dataset = open_dataset(camvid(tmp_path / "set", train=["a1", "a2"]), make_val=False)
+    dataset = unsplit(camvid(tmp_path / "set", train=["a1", "a2"]))
     assert "all 2 photographs are in one group ('a')" in refusal(dataset, tmp_path / "copy", 0.5, "^.")
 
 
@@ -260,7 +286,7 @@ def test_one_video_cannot_be_divided(tmp_path: Path) -> None:
 def test_an_interrupted_conversion_goes_on(tmp_path: Path) -> None:
     source = camvid(tmp_path / "set", train=[f"{k:02}" for k in range(40)])
     whole = tmp_path / "whole"
-    convert_dataset(open_dataset(source, make_val=False), whole).check()
+    convert_dataset(open_dataset(source), whole).check()
     expected = {path: data for path, (data, _) in contents(whole).items()}
     copy = tmp_path / "copy"
     calls = iter(range(100))
@@ -270,13 +296,13 @@ def test_an_interrupted_conversion_goes_on(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        convert_dataset(open_dataset(source, make_val=False), copy, on_done=interrupt)
+        convert_dataset(open_dataset(source), copy, on_done=interrupt)
     photographs = sorted(copy.rglob("images/*/*.png"))
     assert 4 <= len(photographs) < 40
     photographs[0].unlink()  # killed between the mask and the photograph
     (copy / "images/train/.00.77.tmp.png").write_bytes(b"half")  # and while it wrote
     before = contents(copy)
-    convert_dataset(open_dataset(source, make_val=False), copy).check()
+    convert_dataset(open_dataset(source), copy).check()
     after = contents(copy)
     assert {path: data for path, (data, _) in after.items()} == expected
     assert all(after[path] == was for path, was in before.items() if path in after)
@@ -286,14 +312,14 @@ def test_an_interrupted_conversion_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", ["edited", "broken"])
 def test_a_file_that_differs_is_left_and_told(tmp_path: Path, kind: str, what: str) -> None:
     source = camvid(tmp_path / "set", val=["a", "b"])
-    convert_dataset(open_dataset(source, make_val=False), tmp_path / "copy").check()
+    convert_dataset(open_dataset(source), tmp_path / "copy").check()
     changed = tmp_path / "copy" / kind / "val/a.png"
     if what == "edited":
         Image.fromarray(np.full((3, 4), 1, np.uint8)).save(changed)
     else:
         changed.write_bytes(b"broken")
     before = contents(tmp_path / "copy")
-    conversion = convert_dataset(open_dataset(source, make_val=False), tmp_path / "copy")
+    conversion = convert_dataset(open_dataset(source), tmp_path / "copy")
     assert [name for name, _ in conversion.failed] == ["val/a"]
     assert "is there and not what the conversion would write" in conversion.failed[0][1]
     assert conversion.done == {"val": 1}
@@ -320,12 +346,10 @@ def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
 
 def test_another_division_is_not_mixed_into_the_first(tmp_path: Path) -> None:
     source = camvid(tmp_path / "set", train=[str(k) for k in range(10)])
-    convert_dataset(open_dataset(source, make_val=False), tmp_path / "copy", 0.2).check()
-    assert "or of these in other splits" in refusal(open_dataset(source, make_val=False), tmp_path / "copy", 0.5)
+    convert_dataset(unsplit(source), tmp_path / "copy", 0.2).check()
+    assert "or of these in other splits" in refusal(unsplit(source), tmp_path / "copy", 0.5)
     camvid(source, train=[str(k) for k in range(30)])
-    assert "the conversion of other photographs" in refusal(
-        open_dataset(source, make_val=False), tmp_path / "copy", 0.2
-    )
+    assert "the conversion of other photographs" in refusal(unsplit(source), tmp_path / "copy", 0.2)
 
 
 def test_the_copy_lies_beside_the_data_set(tmp_path: Path) -> None:
@@ -356,10 +380,11 @@ def test_broken_samples_are_told_at_the_end_and_the_rest_is_done(
 
 
 def test_where_all_are_broken_it_says_so(tmp_path: Path) -> None:
-    source = camvid(tmp_path / "set", val=["a"])
-    (source / "val/a.png").write_bytes(b"")
-    with pytest.raises(UserError, match="none of 1 photographs could be converted") as raised:
-        convert_dataset(open_dataset(source, make_val=False), tmp_path / "copy").check()
+    source = camvid(tmp_path / "set", val=["a", "b"])
+    for name in ("a", "b"):
+        (source / f"val/{name}.png").write_bytes(b"")
+    with pytest.raises(UserError, match="all 2 photographs failed: ") as raised:
+        convert_dataset(open_dataset(source), tmp_path / "copy").check()
     assert raised.value.exit_code == 2
 
 
@@ -397,15 +422,6 @@ def test_the_verb_makes_a_copy_that_trains(tmp_path: Path, capsys: pytest.Captur
     assert "train: 6\nval: 4 (held out of train)\n" in text
     assert f"pan data inspect '{tmp_path}/my copy'" in text
     assert {split: len(those) for split, those in names(tmp_path / "my copy").items()} == {"train": 6, "val": 4}
-
-
-def test_splits_that_were_made_to_train_with_are_kept(tmp_path: Path) -> None:
-    source = camvid(tmp_path / "set", train=list("abcdef"))
-    (source / "splits.json").write_text('{"train": ["a", "b", "c", "d"], "val": ["e", "f"]}')
-    assert main(["data", "convert", str(source), str(tmp_path / "copy")]) == 0
-    assert names(tmp_path / "copy") == {"train": ["a", "b", "c", "d"], "val": ["e", "f"]}
-    assert main(["data", "convert", str(source), str(tmp_path / "other"), "--val", "0.5"]) == 0
-    assert len(names(tmp_path / "other")["val"]) == 3
 
 
 def test_where_nothing_was_copied_no_copy_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -279,7 +279,7 @@ def test_the_chosen_samples_show_every_class(tmp_path: Path) -> None:
 
 def split_of(counts: list[list[int]], name: str = "train") -> SplitInspection:
     """A split of masks with so many pixels of each class, void last."""
-    sample = FileSample("a", Path("a"), Path("a"), ClassTable.of(1), np.zeros(1, np.int16))
+    sample = FileSample("a", Path("a"), Path("a"), np.zeros(1, np.int16))
     findings = [Finding(sample, (10, 10), None, np.array(row, dtype=np.int64), ()) for row in counts]
     return SplitInspection(name, findings, len(counts[0]) - 1)
 

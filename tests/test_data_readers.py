@@ -260,6 +260,13 @@ def test_camvid_has_its_classes_and_two_void_ids(tmp_path: Path, suffix: str) ->
     }
 
 
+def test_camvids_splits_have_other_names_too(tmp_path: Path) -> None:
+    plant(tmp_path, "Train/a.png", "Trainannot/a.png", "valid/a.png", "validannot/a.png")
+    assert sorted(open_dataset(tmp_path, "camvid").splits) == ["train", "val"]
+    plant(tmp_path, "val/b.png", "valannot/b.png")
+    assert "holds val and valid, both the split 'val'; join them" in complaint(tmp_path)
+
+
 def test_camvid_says_which_folder_it_leaves_out(tmp_path: Path) -> None:
     plant(tmp_path, "train/a.png", "trainannot/a.png", "val/a.png")
     dataset = open_dataset(tmp_path)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from pyramid_attention.classes import IGNORE, ClassTable
+from pyramid_attention.classes import IGNORE
 from pyramid_attention.data import FileSample, check_samples, reduce_samples
 from pyramid_attention.data.samples import UNKNOWN, ColourSample, id_lookup
 from pyramid_attention.errors import UserError
@@ -27,7 +27,7 @@ def sample(folder: Path, mask: NDArray[np.generic] = IDS, name: str = "a") -> Fi
     image_file, mask_file = folder / f"{name}.jpg", folder / f"{name}.png"
     Image.fromarray(PHOTOGRAPH).save(image_file)
     Image.fromarray(mask).save(mask_file)
-    return FileSample(name, image_file, mask_file, ClassTable.of(3), id_lookup(range(3), [255]))
+    return FileSample(name, image_file, mask_file, id_lookup(range(3), [255]))
 
 
 def complaint(broken: FileSample) -> str:
@@ -62,14 +62,14 @@ def test_a_mask_is_read_through_the_lookup(tmp_path: Path) -> None:
     on_disk = np.array([[0, 7, 8, 9], [255, 8, 7, 0]], dtype=np.uint8)
     Image.fromarray(on_disk).save(tmp_path / "a.png")
     lookup = id_lookup([0, 7, 8], [9, 255])
-    found = FileSample("a", tmp_path / "a.png", tmp_path / "a.png", ClassTable.of(3), lookup).read_mask()
+    found = FileSample("a", tmp_path / "a.png", tmp_path / "a.png", lookup).read_mask()
     assert found.dtype == np.uint8
     assert found.tolist() == [[0, 1, 2, 255], [255, 2, 1, 0]]
 
 
 def test_a_photograph_is_read_as_it_was_written(tmp_path: Path) -> None:
     Image.fromarray(PHOTOGRAPH).save(tmp_path / "a.png")
-    whole = FileSample("a", tmp_path / "a.png", tmp_path / "a.png", ClassTable.of(1), id_lookup([0], []))
+    whole = FileSample("a", tmp_path / "a.png", tmp_path / "a.png", id_lookup([0], []))
     assert np.array_equal(whole.read_image(), PHOTOGRAPH)
 
 
@@ -122,7 +122,7 @@ def test_a_negative_id_is_no_class(tmp_path: Path) -> None:
     ids = np.zeros((12, 16), dtype=np.int32)
     ids[5, 5] = -7
     Image.fromarray(ids).save(tmp_path / "a.tif")
-    broken = FileSample("a", broken.image, tmp_path / "a.tif", broken.classes, broken.lookup)
+    broken = FileSample("a", broken.image, tmp_path / "a.tif", broken.lookup)
     assert "holds ids that are no class: -7;" in complaint(broken)
 
 
@@ -234,9 +234,8 @@ def test_a_fault_that_is_not_the_users_is_not_taken_for_one() -> None:
 @pytest.fixture
 def coloured(tmp_path):
     write_image(tmp_path / "a.png", np.zeros((2, 3, 3), np.uint8))
-    table = ClassTable.of(["road", "car"], [(0, 0, 1), (200, 10, 0)])
     labels = {(0, 0, 1): 0, (200, 10, 0): 1, (7, 7, 7): IGNORE}
-    return tmp_path, ColourSample("a", tmp_path / "a.png", tmp_path / "mask.png", table, labels)
+    return tmp_path, ColourSample("a", tmp_path / "a.png", tmp_path / "mask.png", labels)
 
 
 def test_colours_become_labels(coloured):

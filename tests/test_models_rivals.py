@@ -12,7 +12,7 @@ from torch import nn
 from torchvision.models.segmentation.deeplabv3 import ASPP as TorchvisionASPP
 
 from pyramid_attention.models import build_model, list_options, list_systems
-from pyramid_attention.models.blocks import ConvNormAct
+from pyramid_attention.models.blocks import ConvNormAct, Head
 from pyramid_attention.models.context.aspp import ASPP
 from pyramid_attention.models.context.global_pooling import GlobalPooling
 from pyramid_attention.models.context.parsenet import ParseNetContext
@@ -23,7 +23,6 @@ from pyramid_attention.models.decoder.deeplab import DeepLabDecoder
 from pyramid_attention.models.decoder.dfn import ChannelAttention, DFNDecoder, RefinementResidual
 from pyramid_attention.models.decoder.fcn import FCNDecoder
 from pyramid_attention.models.decoder.unet import UNetDecoder
-from pyramid_attention.models.network import Head
 from test_models_parts import shaken
 
 SIZES = [(1, 1), (5, 7), (12, 12)]

@@ -121,6 +121,14 @@ def test_labelme_splits_and_labels_txt(tmp_path: Path) -> None:
     assert open_dataset(tmp_path).classes.names == ("background", "cat", "dog")
 
 
+def test_labelme_two_photographs_of_one_name_in_a_split(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "train"):
+        picture(folder / "a.png")
+        labelme(folder / "a.json", ("dog", LEFT), photograph="a.png")
+    first, second = tmp_path / "a.json", tmp_path / "train" / "a.json"
+    assert open_dataset(tmp_path).problems == (f"{first} and {second} are both a of train; rename one of them",)
+
+
 @pytest.mark.parametrize("said", ["../images/a.jpg", "..\\images\\a.jpg"])
 def test_labelme_photographs_in_another_folder(tmp_path: Path, said: str) -> None:
     picture(tmp_path / "images" / "a.jpg")
@@ -246,6 +254,17 @@ def test_cvat_ignored_is_void_and_colours_may_be_vocs(tmp_path: Path) -> None:
     assert open_dataset(tmp_path).classes.colours == ((0, 0, 0), (128, 0, 0))
 
 
+def test_cvat_masks_of_one_channel_and_without_lists(tmp_path: Path) -> None:
+    cvat(tmp_path, "a", "b")
+    (tmp_path / "ImageSets" / "Segmentation" / "default.txt").unlink()
+    picture(tmp_path / "SegmentationClass" / "a.png", [[2, 1, 0, 255]])
+    (tmp_path / "SegmentationClass" / "b.png").unlink()
+    dataset = open_dataset(tmp_path)
+    assert (dataset.format, names(dataset)) == ("cvat", {"train": ["a"]})
+    assert mask(dataset) == ["210x"]
+    assert [note.split(" have ")[0] for note in dataset.notes] == [f"1 of 2 photographs of {tmp_path / 'JPEGImages'}"]
+
+
 def test_cvat_what_is_incomplete(tmp_path: Path) -> None:
     cvat(tmp_path, "a", "b", "c")
     (tmp_path / "JPEGImages" / "b.jpg").unlink()
@@ -255,8 +274,8 @@ def test_cvat_what_is_incomplete(tmp_path: Path) -> None:
     listed = tmp_path / "ImageSets" / "Segmentation" / "default.txt"
     assert names(dataset) == {"train": ["a"]}
     assert dataset.notes == (
-        f"1 of 3 photographs that {listed} lists are not in {tmp_path / 'JPEGImages'} and are left out (b)",
-        f"1 of 3 photographs that {listed} lists have no mask in {tmp_path / 'SegmentationClass'} and are left out (c)",
+        f"1 of 3 photographs of {listed} are not in {tmp_path / 'JPEGImages'} and are left out (b)",
+        f"1 of 3 photographs of {listed} have no mask in {tmp_path / 'SegmentationClass'} and are left out (c)",
         f"1 masks in {tmp_path / 'SegmentationClass'} are in no list and are left out (d)",
     )
 
@@ -264,20 +283,18 @@ def test_cvat_what_is_incomplete(tmp_path: Path) -> None:
 def test_cvat_two_masks_for_one_photograph(tmp_path: Path) -> None:
     cvat(tmp_path, "a")
     picture(tmp_path / "SegmentationClass" / "a.bmp", COLOURS)
-    assert open_dataset(tmp_path).problems == (
-        f"{tmp_path / 'SegmentationClass'} holds two masks called a; remove one",
-    )
+    (problem,) = open_dataset(tmp_path).problems
+    assert problem.startswith(f"{tmp_path / 'SegmentationClass'} holds a.bmp and a.png: one stem, two files")
 
 
 @pytest.mark.parametrize(
     ("label_map", "said"),
     [
-        ("cat:1,2,3", "line 1 is 'cat:1,2,3'; write name:red,green,blue::"),
-        ("cat:1,2::", "line 1 is 'cat:1,2::'; write"),
-        ("cat:a,b,c::", "line 1 is 'cat:a,b,c::'; write"),
+        ("cat:1,2::", "the line 'cat:1,2::' is no class; write name:red,green,blue::"),
+        ("cat:a,b,c::", "the line 'cat:a,b,c::' is no class; write"),
         ("cat:1,2,300::", "the colour of class 'cat' must be three whole numbers of 0 to 255"),
         ("cat:1,2,3::\ndog:::", "'dog' has no colour and others have; give each class one"),
-        ("cat:1,2,3::\ndog:1,2,3::", "cat, dog have the same colour; give each class its own"),
+        ("cat:1,2,3::\ndog:1,2,3::", "gives cat and dog one colour, (1, 2, 3); give each its own"),
         ("# nothing", "a class table has 1 to 255 classes, this one has 0"),
     ],
 )
@@ -290,12 +307,9 @@ def test_cvat_broken_label_maps(tmp_path: Path, label_map: str, said: str) -> No
 def test_cvat_nothing_to_read(tmp_path: Path) -> None:
     cvat(tmp_path, "a")
     (tmp_path / "JPEGImages" / "a.jpg").unlink()
-    assert "lists no photograph that is there with its mask; expected labelmap.txt" in complaint(tmp_path)
+    assert "holds no photograph with a mask: 1 of 1 photographs of" in complaint(tmp_path)
     (tmp_path / "JPEGImages").rmdir()
     assert "holds no photographs, only masks; put them into" in complaint(tmp_path)
-    picture(tmp_path / "a.jpg")
-    (tmp_path / "ImageSets" / "Segmentation" / "default.txt").unlink()
-    assert "has no lists in" in complaint(tmp_path)
 
 
 # YOLO

@@ -393,4 +393,4 @@ def test_two_lists_of_one_split_of_camvid(tmp_path: Path) -> None:
     drives(tmp_path, "a", "b")
     (tmp_path / "val.txt").write_text("a\n")
     (tmp_path / "valid.txt").write_text("b\n")
-    assert "holds valid.txt and val.txt, both the split 'val'; join them" in complaint(tmp_path)
+    assert "holds val.txt and valid.txt, both the split 'val'; join them" in complaint(tmp_path)

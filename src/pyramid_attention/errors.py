@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 EXTRAS = {
     "torch": "train",
@@ -35,6 +35,27 @@ class SomeFailed(UserError):
     """Some inputs of many failed and the rest were done."""
 
     exit_code = 1
+
+
+def check_failures(reasons: Sequence[str], done: int, what: str) -> None:
+    """Raise where some of many inputs failed.
+
+    Args:
+        reasons: of each that failed, why.
+        done: how many did not.
+        what: the inputs are called, in the plural.
+
+    Raises:
+        SomeFailed: the others were done.
+        UserError: there are no others.
+    """
+    if not reasons:
+        return
+    count = len(reasons)
+    first = reasons[0] + (" …" if count > 1 else "")
+    if done:
+        raise SomeFailed(f"{count} of {count + done} {what} failed, the others are done: {first}")
+    raise UserError(first if count == 1 else f"all {count} {what} failed: {first}")
 
 
 class MissingExtra(UserError):

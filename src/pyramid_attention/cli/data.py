@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -115,19 +114,16 @@ def convert(
     """
     from ..data import open_dataset
     from ..data.convert import convert_dataset
-    from ..data.readers import splitting
     from ..report.progress import progress
 
-    # The copy gets a val and the source stays as it is; but splits that were made before, to train with, are kept.
-    made = val is None and group is None and os.path.isfile(os.path.join(source, splitting.FILE))
-    dataset = open_dataset(source, format, make_val=made)
+    dataset = open_dataset(source, format, make_val=False)  # the copy gets it, and the source stays as it is
     for note in dataset.notes:
         print(note, file=sys.stderr)
     with progress("converting", sum(map(len, dataset.splits.values()))) as advance:
         conversion = convert_dataset(dataset, destination, val, group, advance)
     for name, count in conversion.done.items():
-        held_out = " (held out of train)" if not dataset.splits.get(name) else ""
-        print(f"{name}: {count:,}{held_out}")
+        made = " (held out of train)" if not dataset.splits.get(name) else ""
+        print(f"{name}: {count:,}{made}")
     if any(conversion.done.values()):
         print(f"the copy is in {destination}; try: pan data inspect {shlex.quote(str(destination))}")
     if len(conversion.failed) > 1:

@@ -6,8 +6,11 @@ The verbs import the library inside their functions, so that `pan --help` answer
 from __future__ import annotations
 
 import io
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -74,11 +77,28 @@ def _names(group: typer.Typer) -> set[str | None]:
     return {command.name for command in group.registered_commands}
 
 
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let a request to end (SIGTERM) do what Ctrl-C does, so that loaders and bars are taken down as well."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # only that one may say what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code.
 
     0 done, 1 some inputs of many failed and the rest were done, 2 a mistake of the user's (one line on stderr),
-    `INTERRUPTED` (130) by Ctrl-C.
+    `INTERRUPTED` (130) by Ctrl-C or SIGTERM.
     """
     for stream in (sys.stdout, sys.stderr):  # names of files may hold what the terminal's encoding has not
         if isinstance(stream, io.TextIOWrapper):
@@ -87,7 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in given
     words = [word for word in given if word != "--debug"] or ["--help"]
     try:
-        code = int(app(words, prog_name="pan", standalone_mode=False) or 0)
+        with _terminable():
+            code = int(app(words, prog_name="pan", standalone_mode=False) or 0)
         if code == INTERRUPTED:  # Typer has caught the KeyboardInterrupt
             print("pan: interrupted", file=sys.stderr)
         return code

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from .derived import fit_masks, reduce_samples, remap_classes
 from .readers import READERS, open_dataset
-from .remap import remap_classes
-from .samples import Dataset, FileSample, Sample, check_samples, fit_masks, reduce_samples
+from .samples import Dataset, FileSample, Sample, check_samples
 
 __all__ = [
     "READERS",

@@ -25,15 +25,13 @@ import numpy as np
 import yaml
 
 from ..classes import IGNORE
-from ..errors import MissingExtra, SomeFailed, UserError
+from ..errors import MissingExtra, UserError, check_failures
 from ..files import holds_files, make_folder, whole_file, write_json
 from ..images import IMAGE_SUFFIXES, pixel_type, read_image, read_label_map, write_image, write_label_map
-from .holdout import group_names, hold_out
+from .holdout import SHARE, group_names, hold_out, hold_out_groups, remembered
 from .inspect import photograph_file
 from .samples import Dataset, Sample
 
-VAL_SHARE = 0.2
-"""What is held out for validation where nothing else is asked for."""
 MARKER = ".conversion.json"
 THREADS = 8
 
@@ -53,15 +51,7 @@ class Conversion:
             SomeFailed: some samples failed and the rest are done.
             UserError: every one of them failed.
         """
-        if not self.failed:
-            return
-        done, first = sum(self.done.values()), self.failed[0][1]
-        more = " …" if len(self.failed) > 1 else ""
-        if not done:
-            raise UserError(f"none of {len(self.failed)} photographs could be converted: {first}{more}")
-        raise SomeFailed(
-            f"{len(self.failed)} of {len(self.failed) + done} photographs failed, the others are done: {first}{more}"
-        )
+        check_failures([reason for _, reason in self.failed], sum(self.done.values()), "photographs")
 
 
 def convert_dataset(
@@ -74,9 +64,10 @@ def convert_dataset(
     """Copy a data set into the folder format.
 
     Args:
-        dataset: an opened data set.
+        dataset: an opened data set; with `make_val=False` where `val` or `group` is to divide it.
         destination: a folder that is new, empty, or holds the same conversion, begun before.
-        val: the share of `train` to make `val` of, where there is none; 0 for no such split, `VAL_SHARE` if not given.
+        val: the share of `train` to make `val` of, where there is none; 0 for no such split. If not given, `val` is
+            what `make_splits` sets aside.
         group: a regular expression on the samples' names; what it matches is the video (or place, or patient) that must
             not be in both (see `group_names`).
         on_done: called after each sample, in order, from the calling thread.
@@ -91,7 +82,7 @@ def convert_dataset(
     if dataset.problems:
         others = len(dataset.problems) - 1
         raise UserError(dataset.problems[0] + (f" … and {others} more problems" if others else ""))
-    splits = _with_val(dataset.splits, val, group)
+    splits = _with_val(dataset, val, group)
     _begin(dataset, destination, splits)
     conversion = Conversion(destination, dict.fromkeys(splits, 0))
     work = [(split, sample) for split, samples in splits.items() for sample in samples]
@@ -110,11 +101,9 @@ def convert_dataset(
     return conversion
 
 
-def _with_val(
-    splits: Mapping[str, Sequence[Sample]], val: float | None, group: str | None
-) -> dict[str, Sequence[Sample]]:
+def _with_val(dataset: Dataset, val: float | None, group: str | None) -> dict[str, Sequence[Sample]]:
     """The splits, and `val` made of a part of `train` where there is none."""
-    kept = {name: samples for name, samples in splits.items() if samples}
+    kept = {name: samples for name, samples in dataset.splits.items() if samples}
     if "val" in kept or "train" not in kept:
         asked = {"--val": val, "--group": group}
         if given := [option for option, value in asked.items() if value is not None]:
@@ -123,14 +112,20 @@ def _with_val(
                 f" {', '.join(kept)}; they are kept if you leave {'them' if len(given) > 1 else 'it'} out"
             )
         return kept
-    share = VAL_SHARE if val is None else val
+    share = SHARE if val is None else val
     if not 0 <= share < 1:
         raise UserError(f"--val is the share of the photographs to validate on, 0 to 1, not {share}")
     if share == 0:
         return kept
     train = kept["train"]
     names = [sample.name for sample in train]
-    held = hold_out(names if group is None else group_names(names, group), share)
+    if group is not None:
+        held = hold_out_groups(group_names(names, group), share)
+    elif len(names) > 1:
+        # What a training on the source has seen must not be validated on, so the copy has the source's own split.
+        held = hold_out(names, share, remembered(dataset.root) if val is None else {})
+    else:
+        raise UserError("there is one photograph, so that none can be held out for validation; give --val 0")
     return {
         **kept,
         "train": [sample for sample, out in zip(train, held, strict=True) if not out],

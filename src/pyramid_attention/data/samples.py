@@ -1,21 +1,21 @@
 """Samples: a photograph and its mask under one name, and the data set they belong to.
 
-A `Sample` is all that training and evaluation know of a data set. Readers make `FileSample`s from files on disk; the
-synthetic pictures draw theirs. A mask leaves here with the ids 0 … C-1 of the class table and `IGNORE` for void,
-whatever ids the files hold.
+A `Sample` is all that training and evaluation know of a data set. Readers make theirs from files on disk, most of them
+`MaskFileSample`s; the synthetic pictures draw theirs. A mask leaves a sample with the ids 0 … C-1 of the class table
+and `IGNORE` for void, whatever the files hold.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ..classes import IGNORE, ClassTable, Colour
 from ..errors import UserError, nearest
@@ -38,6 +38,67 @@ class Sample(Protocol):
         """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where void."""
 
 
+@dataclass(frozen=True, eq=False)
+class ImageFileSample:
+    """What samples share whose photograph is a file of its own."""
+
+    name: str
+    image: Path
+
+    def read_image(self) -> NDArray[np.uint8]:
+        """The photograph, H×W×3 uint8 RGB, upright.
+
+        Raises:
+            UserError: the file is missing, damaged or no picture.
+        """
+        return read_image(self.image)
+
+
+@dataclass(frozen=True, eq=False)
+class MaskFileSample(ImageFileSample, ABC):
+    """What samples share whose mask is a file of its own, too."""
+
+    mask: Path
+
+    @abstractmethod
+    def read_labels(self) -> NDArray[np.uint8]:
+        """As `read_mask`, at the size that the mask has on disk.
+
+        Raises:
+            UserError: the file is missing, damaged, or holds what stands for no class.
+        """
+
+    def read_mask(self) -> NDArray[np.uint8]:
+        """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where void.
+
+        Raises:
+            UserError: as `read_labels`, and on a mask of another size than its photograph.
+        """
+        labels = self.read_labels()
+        check_size(self.mask, labels.shape, self.image)
+        return labels
+
+
+def check_size(mask: Path, shape: tuple[int, ...], image: Path) -> None:
+    """Check that a mask of `shape` = (height, width) has the size of its photograph, whose header alone is read.
+
+    Raises:
+        UserError: it has not.
+    """
+    size = image_size(image)
+    if shape != size:
+        raise UserError(
+            f"{mask} is {shape[1]}×{shape[0]} pixels but its photograph {image} is {size[1]}×{size[0]}; save the mask"
+            " at the photograph's size"
+            + (", or have it fitted with --set data.resize_masks=true" if same_shape(shape, size) else "")
+        )
+
+
+def same_shape(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether two pictures (height, width) have the same shape, up to one pixel of the larger by rounding."""
+    return abs(one[0] * other[1] - one[1] * other[0]) <= max(*one, *other)
+
+
 def id_lookup(ids: Sequence[int], void: Iterable[int]) -> NDArray[np.int16]:
     """The table from ids on disk to labels: `ids[k]` → k, each of `void` → `IGNORE`, every other id → `UNKNOWN`.
 
@@ -52,36 +113,13 @@ def id_lookup(ids: Sequence[int], void: Iterable[int]) -> NDArray[np.int16]:
 
 
 @dataclass(frozen=True, eq=False)
-class FileSample:
-    """A photograph and a mask in two files; `lookup` (see `id_lookup`) gives the ids on disk their labels."""
+class FileSample(MaskFileSample):
+    """A sample whose mask holds ids; `lookup` (see `id_lookup`) gives the ids on disk their labels."""
 
-    name: str
-    image: Path
-    mask: Path
-    classes: ClassTable
     lookup: NDArray[np.int16]
 
-    def read_image(self) -> NDArray[np.uint8]:
-        """The photograph, H×W×3 uint8 RGB, upright.
-
-        Raises:
-            UserError: the file is missing, damaged or no picture.
-        """
-        return read_image(self.image)
-
-    def read_mask(self) -> NDArray[np.uint8]:
-        """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where void.
-
-        Raises:
-            UserError: the file is missing, damaged, holds colours, is of another size than the photograph, or holds ids
-                that are not in the class table.
-        """
-        labels = self.read_labels()
-        check_size(self.mask, labels.shape, self.image)
-        return labels
-
     def read_labels(self) -> NDArray[np.uint8]:
-        """As `read_mask`, at the size that the mask has on disk."""
+        """See `MaskFileSample`; a mask in colours is refused."""
         ids = read_label_map(self.mask)
         if ids.dtype == np.uint8:
             labels, unknown = self._of_bytes(ids.tobytes())
@@ -106,40 +144,17 @@ class FileSample:
 
 
 @dataclass(frozen=True, eq=False)
-class ColourSample:
-    """A photograph and a mask that shows its classes in colours.
+class ColourSample(MaskFileSample):
+    """A sample whose mask shows its classes in colours.
 
     Attributes:
-        labels: the label (an id of `classes`, or `IGNORE`) of each RGB colour that a mask may hold.
+        labels: the label (an id of the class table, or `IGNORE`) of each RGB colour that a mask may hold.
     """
 
-    name: str
-    image: Path
-    mask: Path
-    classes: ClassTable
     labels: Mapping[Colour, int]
 
-    def read_image(self) -> NDArray[np.uint8]:
-        """The photograph, H×W×3 uint8 RGB, upright.
-
-        Raises:
-            UserError: the file is missing, damaged or no picture.
-        """
-        return read_image(self.image)
-
-    def read_mask(self) -> NDArray[np.uint8]:
-        """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where void.
-
-        Raises:
-            UserError: the file is missing, damaged, of another size than the photograph, or holds colours that stand
-                for no class.
-        """
-        labels = self.read_labels()
-        check_size(self.mask, labels.shape, self.image)
-        return labels
-
     def read_labels(self) -> NDArray[np.uint8]:
-        """As `read_mask`, at the size that the mask has on disk."""
+        """See `MaskFileSample`."""
         colours = read_image(self.mask)
         codes = colours.astype(np.int32) @ _CODE
         known = np.array(sorted(np.dot(colour, _CODE) for colour in self.labels))
@@ -156,124 +171,6 @@ class ColourSample:
 
 _CODE = np.array([1 << 16, 1 << 8, 1], dtype=np.int32)
 """A colour times this is one number."""
-
-
-def check_size(mask: Path, shape: tuple[int, ...], image: Path) -> None:
-    """Check that a mask of `shape` = (height, width) has the size of its photograph, whose header alone is read.
-
-    Raises:
-        UserError: it has not.
-    """
-    size = image_size(image)
-    if shape != size:
-        raise UserError(
-            f"{mask} is {shape[1]}×{shape[0]} pixels but its photograph {image} is {size[1]}×{size[0]}; save the mask"
-            " at the photograph's size"
-            + (", or have it fitted with --set data.resize_masks=true" if _same_shape(shape, size) else "")
-        )
-
-
-def _same_shape(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
-    """Whether two pictures (height, width) have the same shape, up to one pixel of the larger by rounding."""
-    return abs(one[0] * other[1] - one[1] * other[0]) <= max(*one, *other)
-
-
-@runtime_checkable
-class Fittable(Protocol):
-    """A sample whose mask can be had at its own size; `fit_masks` brings it to the photograph's."""
-
-    @property
-    def name(self) -> str:
-        """As a `Sample`'s."""
-
-    @property
-    def image(self) -> Path:
-        """The file of the photograph."""
-
-    @property
-    def mask(self) -> Path:
-        """The file of the mask."""
-
-    def read_image(self) -> NDArray[np.uint8]:
-        """As a `Sample`'s."""
-
-    def read_labels(self) -> NDArray[np.uint8]:
-        """As a `Sample`'s `read_mask`, at the size that the mask has on disk."""
-
-
-@dataclass(frozen=True, eq=False)
-class FittedSample:
-    """A sample whose mask is brought to the size of its photograph where both have the same shape."""
-
-    sample: Fittable
-
-    @property
-    def name(self) -> str:
-        """That of the sample."""
-        return self.sample.name
-
-    def read_image(self) -> NDArray[np.uint8]:
-        """The photograph, H×W×3 uint8 RGB."""
-        return self.sample.read_image()
-
-    def read_mask(self) -> NDArray[np.uint8]:
-        """The mask, H×W uint8: a pixel has the label that the mask has at its middle (nearest neighbour).
-
-        Raises:
-            UserError: as the sample's, and on a mask of another shape than its photograph.
-        """
-        labels = self.sample.read_labels()
-        size = image_size(self.sample.image)
-        if not _same_shape(labels.shape, size):
-            check_size(self.sample.mask, labels.shape, self.sample.image)
-        nearest_rows, nearest_columns = (
-            (2 * np.arange(wanted) + 1) * there // (2 * wanted)
-            for wanted, there in zip(size, labels.shape, strict=True)
-        )
-        return labels[np.ix_(nearest_rows, nearest_columns)]
-
-
-def fit_masks(dataset: Dataset) -> Dataset:
-    """The data set with masks that are smaller or larger than their photographs, but of the same shape, fitted.
-
-    Samples whose masks are not files of their own (they are drawn at the photograph's size) stay as they are.
-    """
-    splits = {
-        split: [FittedSample(sample) if isinstance(sample, Fittable) else sample for sample in samples]
-        for split, samples in dataset.splits.items()
-    }
-    return replace(dataset, splits=splits)
-
-
-@dataclass(frozen=True, eq=False)
-class ReducedSample:
-    """A sample made smaller by a whole factor, for small budgets: n pixels become ⌈n / factor⌉.
-
-    A pixel of the photograph is the mean of a square of `factor` × `factor`, one of the mask the label in its middle.
-    """
-
-    sample: Sample
-    factor: int
-
-    @property
-    def name(self) -> str:
-        """That of the sample."""
-        return self.sample.name
-
-    def read_image(self) -> NDArray[np.uint8]:
-        """The smaller photograph, ⌈H/factor⌉×⌈W/factor⌉×3 uint8 RGB."""
-        return np.array(Image.fromarray(self.sample.read_image()).reduce(self.factor))
-
-    def read_mask(self) -> NDArray[np.uint8]:
-        """The smaller mask, ⌈H/factor⌉×⌈W/factor⌉ uint8."""
-        mask = self.sample.read_mask()
-        middles = [np.minimum(np.arange(0, side, self.factor) + self.factor // 2, side - 1) for side in mask.shape]
-        return mask[np.ix_(*middles)]
-
-
-def reduce_samples(samples: Sequence[Sample], factor: int) -> Sequence[Sample]:
-    """The samples, each side of them `factor` times smaller (`ReducedSample`); as they are for 1."""
-    return samples if factor == 1 else [ReducedSample(sample, factor) for sample in samples]
 
 
 def _listed(ids: NDArray[np.integer]) -> str:

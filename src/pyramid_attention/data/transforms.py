@@ -63,11 +63,11 @@ def _resized(pixels: Tensor, window: Window, how: InterpolationMode) -> Tensor:
     return F.resize_image(part, list(window.size), interpolation=how)  # type: ignore[no-any-return]
 
 
-def _framed(pixels: Tensor, window: Window, crop: tuple[int, int], fill: tuple[int, ...]) -> Tensor:
-    """C×h×w at its place in the crop, C×crop, with `fill` around it."""
-    if window.size == crop:
+def _framed(pixels: Tensor, window: Window, empty: Tensor) -> Tensor:
+    """C×h×w at its place in a crop that is `empty` (C×H×W) around it."""
+    if window.size == empty.shape[1:]:
         return pixels
-    frame = torch.tensor(fill, dtype=torch.uint8).view(-1, 1, 1).repeat(1, *crop)
+    frame = empty.clone()
     (top, left), (height, width) = window.corner, window.size
     frame[:, top : top + height, left : left + width] = pixels
     return frame
@@ -94,6 +94,8 @@ class TrainTransform:
         jitter: float = 0.0,
     ) -> None:
         self.crop, self.scale, self.flip = crop, scale, flip
+        self._no_picture = torch.tensor(FILL, dtype=torch.uint8).view(3, 1, 1).repeat(1, *crop)
+        self._no_labels = torch.full((1, *crop), IGNORE, dtype=torch.uint8)
         self._colour = v2.ColorJitter(brightness=jitter, contrast=jitter, saturation=jitter) if jitter else None
 
     def __call__(self, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
@@ -107,8 +109,8 @@ class TrainTransform:
         labels = _resized(torch.from_numpy(mask)[None], window, InterpolationMode.NEAREST_EXACT)
         if self._colour is not None:
             picture = self._colour(picture)
-        picture = _framed(picture, window, self.crop, FILL)
-        labels = _framed(labels, window, self.crop, (IGNORE,))
+        picture = _framed(picture, window, self._no_picture)
+        labels = _framed(labels, window, self._no_labels)
         if self.flip and torch.rand(()) < 0.5:
             picture, labels = picture.flip(-1), labels.flip(-1)
         return picture, labels[0]

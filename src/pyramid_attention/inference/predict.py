@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SomeFailed, UserError
+from ..errors import UserError, check_failures
 from ..files import make_folder
 from ..images import read_image
 from .prefetch import prefetch
@@ -32,15 +32,7 @@ class PredictSummary:
             SomeFailed: some inputs failed and the rest were done.
             UserError: every one of them failed.
         """
-        if not self.failed:
-            return
-        first = self.failed[0][1]
-        if self.done:
-            raise SomeFailed(
-                f"{len(self.failed)} of {len(self.failed) + len(self.done)} inputs failed, the others are done: {first}"
-                + (" …" if len(self.failed) > 1 else "")
-            )
-        raise UserError(first if len(self.failed) == 1 else f"all {len(self.failed)} inputs failed: {first} …")
+        check_failures([reason for _, reason in self.failed], len(self.done), "inputs")
 
 
 def predict_files(

@@ -1,4 +1,4 @@
-"""Small blocks every network here is built from: a batch norm that survives single values, convolution + norm + act.
+"""Small blocks that networks here are built from: a batch norm that survives single values, convolutions, the head.
 
 Batch normalisation (Ioffe and Szegedy 2015) cannot train on one value a channel: its variance is zero and PyTorch
 raises an error. A network with global pooling meets that case with a batch of one, and every norm of it does on a
@@ -143,6 +143,20 @@ class ConvNormAct(nn.Sequential):
         bias: bool = False,
     ) -> None:
         super().__init__(Conv(in_channels, out_channels, kernel, stride, bias), Norm(out_channels, act))
+
+
+class Head(nn.Conv2d):
+    """A 3×3 (or k×k) convolution to one score a class: N×in×H×W → N×classes×H×W.
+
+    It starts small (a normal distribution of 0.01, no bias), so that training starts from nearly equal scores and a
+    loss not far from log(classes), whatever the channels add up to.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, kernel: int = 3) -> None:
+        super().__init__(in_channels, num_classes, kernel, padding=kernel // 2)
+        nn.init.normal_(self.weight, std=0.01)
+        assert self.bias is not None
+        nn.init.zeros_(self.bias)
 
 
 def global_average(x: Tensor) -> Tensor:

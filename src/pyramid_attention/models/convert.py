@@ -52,7 +52,7 @@ PARTS = {
     "decoder.gau1.conv2": "decoder.units.2.low",
 }
 """Their convolutions with norm, and ours."""
-REQUIRED = ("decoder.fpa.mid.0.conv.weight", "segmentation_head.0.weight", "segmentation_head.0.bias")
+REQUIRED = ("decoder.fpa.mid.0.conv.weight", "segmentation_head.0.weight")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def convert_checkpoint(
         backbone=encoder.removeprefix("tu-"),
         output_stride=stride,
         dilate_first=not universal and stride < 32,
-        in_channels=next(w.shape[1] for name, w in weights.items() if name.startswith("encoder.") and w.ndim == 4),
+        in_channels=next((w.shape[1] for name, w in weights.items() if name.startswith("encoder.") and w.ndim == 4), 3),
         channels=scores.shape[1],
         **THEIR_OPTIONS,
     )
@@ -185,20 +185,18 @@ def _network_weights(checkpoint: _Checkpoint) -> dict[str, Tensor]:
                 for key, value in checkpoint.weights.items()
                 if key.startswith(prefix) and not key.startswith(f"{prefix}classification_head.")
             }
-            missing = [name for name in REQUIRED if name not in weights]
-            kernels = any(name.startswith("encoder.") and weight.ndim == 4 for name, weight in weights.items())
-            if not missing and kernels and weights[REQUIRED[1]].ndim == 4:
+            if REQUIRED[1] in weights and weights[REQUIRED[1]].ndim == 4:
                 return weights
     some = ", ".join(list(checkpoint.weights)[:3])
     raise UserError(
-        f"{checkpoint.path} holds no PAN of segmentation-models-pytorch: its encoder's convolutions, or"
-        f" {' or '.join(REQUIRED)}, are missing or of another shape (it has {some or 'nothing'}, …)"
+        f"{checkpoint.path} holds no PAN of segmentation-models-pytorch: {' or '.join(REQUIRED)} is missing or no"
+        f" convolution (it has {some}, …)"
     )
 
 
 def _split_binary(weights: dict[str, Tensor]) -> None:
     """Two scores for one: 0 for the background, theirs for the object."""
-    for name in ("segmentation_head.0.weight", "segmentation_head.0.bias"):
+    for name in weights.keys() & {"segmentation_head.0.weight", "segmentation_head.0.bias"}:
         weights[name] = torch.cat([torch.zeros_like(weights[name]), weights[name]])
 
 

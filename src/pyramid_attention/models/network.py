@@ -24,21 +24,7 @@ from torch import Tensor, nn
 from ..classes import ClassTable
 from ..errors import UserError
 from .backbone import Backbone
-from .blocks import resize
-
-
-class Head(nn.Conv2d):
-    """A 3×3 convolution from the decoder's channels to one score a class.
-
-    It starts small (a normal distribution of 0.01, no bias), so that training starts from nearly equal scores and a
-    loss not far from log(classes), whatever the decoder's channels add up to.
-    """
-
-    def __init__(self, in_channels: int, num_classes: int) -> None:
-        super().__init__(in_channels, num_classes, 3, padding=1)
-        nn.init.normal_(self.weight, std=0.01)
-        assert self.bias is not None
-        nn.init.zeros_(self.bias)
+from .blocks import Head, resize
 
 
 @contextmanager

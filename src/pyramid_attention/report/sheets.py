@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ..classes import ClassTable
-from ..inference import Segmentation
 from .legend import INK, WHITE, font_of, legend, present
 
 COLUMNS = ("photograph", "truth", "prediction")
@@ -71,8 +70,8 @@ def overlay_sheet(samples: Sequence[Shown], classes: ClassTable) -> NDArray[np.u
     """
     strips = []
     for one in samples:
-        certain = np.ones(one.mask.shape, dtype=np.float32)
-        overlay = Segmentation(one.mask, certain, one.image, classes).overlay()
+        colours = Image.fromarray(classes.colourise(one.mask))
+        overlay = np.array(Image.blend(Image.fromarray(one.image), colours, 0.5))
         strips.append(_strip(one.title, [(one.image, SMOOTH), (overlay, SMOOTH)]))
     rows = []
     for first in range(0, len(strips), 2):

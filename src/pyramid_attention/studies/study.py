@@ -53,8 +53,7 @@ class Study(BaseModel):
             raise ValueError("a seed stands twice among the seeds")
         for name, fields in self.variants.items():
             for field in fields:
-                # a whole group is refused too: {train: {epochs: 3}}
-                if f"{field}.".startswith("data.") or any(f"{kept}.".startswith(f"{field}.") for kept in BUDGET):
+                if field.split(".")[0] == "data" or any(f"{fixed}.".startswith(f"{field}.") for fixed in BUDGET):
                     raise ValueError(
                         f"variant '{name}' sets {field}, but data and budget must be the same for all: set it under"
                         " 'fields'"

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ...errors import UserError, nearest
 from .. import shapes
+from ..holdout import make_splits
 from ..samples import Dataset
 from . import (
     ade20k,
@@ -25,7 +26,6 @@ from . import (
     yolo,
 )
 from .pairs import list_pictures, subfolders
-from .splitting import make_splits
 
 
 class Reader(Protocol):
@@ -65,7 +65,7 @@ def open_dataset(data: str | Path, format: str | None = None, *, make_val: bool 
     Args:
         data: the folder, or "shapes".
         format: the name of a reader; by default the first that recognises the folder.
-        make_val: where all that the reader finds is the split "train", set some of it aside as "val" (see `splitting`).
+        make_val: where all that the reader finds is the split "train", set some of it aside as "val" (see `holdout`).
         options: for "shapes" alone, see `shapes.open_shapes`.
 
     Raises:

@@ -18,6 +18,7 @@ from pathlib import Path
 from ...classes import ClassTable
 from ...errors import UserError
 from ..samples import Dataset, FileSample, Sample, id_lookup
+from .disk import listing, split_name
 from .listing import list_files, match_all
 from .pairs import subfolders
 
@@ -70,13 +71,13 @@ CLASSES = ClassTable(
 )
 IDS = range(1, len(CLASSES) + 1)
 """The id of each class in the masks."""
-SPLITS = {"training": "train", "validation": "val"}
+FOLDERS = ("training", "validation")
 
 
 def detect(root: Path) -> bool:
     """Whether images/ and annotations/ stand here or in ADEChallengeData2016 with files of ADE20K's names."""
     home = _home(root)
-    return home is not None and any(_named_as_published(home / "annotations" / split) for split in SPLITS)
+    return home is not None and any(_named_as_published(home / "annotations" / split) for split in FOLDERS)
 
 
 def read(root: Path) -> Dataset:
@@ -91,7 +92,8 @@ def read(root: Path) -> Dataset:
     lookup = id_lookup(IDS, [0])
     splits: dict[str, list[Sample]] = {}
     notes, problems = [], []
-    for folder, split in SPLITS.items():
+    for folder in FOLDERS:
+        split = split_name(folder)
         missing = [
             str(home / kind / folder) for kind in ("images", "annotations") if not os.path.isdir(home / kind / folder)
         ]
@@ -105,7 +107,7 @@ def read(root: Path) -> Dataset:
         notes += left_out
         problems += images.problems + masks.problems
         if pairs:
-            splits[split] = [FileSample(name, image, mask, CLASSES, lookup) for name, image, mask in pairs]
+            splits[split] = [FileSample(name, image, mask, lookup) for name, image, mask in pairs]
     if not splits:
         raise UserError(f"{home} holds no photograph with a mask: {notes[0]}; expected {LAYOUT}")
     return Dataset("ade20k", root, CLASSES, splits, tuple(notes), tuple(problems))
@@ -124,8 +126,5 @@ def _named_as_published(folder: Path) -> bool:
     """Whether a file in `folder` has a name of ADE20K: its layout is others' too."""
     if not os.path.isdir(folder):
         return False
-    try:
-        with os.scandir(folder) as entries:
-            return any(entry.name.startswith("ADE_") for entry in entries)
-    except OSError as error:
-        raise UserError(f"cannot list {folder}: {error.strerror}; check its permissions") from error
+    with listing(), os.scandir(folder) as entries:
+        return any(entry.name.startswith("ADE_") for entry in entries)

@@ -15,6 +15,7 @@ from ...classes import IGNORE, ClassTable
 from ...errors import UserError
 from ..samples import Dataset, FileSample, id_lookup
 from .pairs import pair, subfolders
+from .split_lists import by_split
 
 LAYOUT = "train/a.jpg with trainannot/a.png, val/ with valannot/, test/ with testannot/"
 
@@ -64,15 +65,16 @@ def read(root: Path) -> Dataset:
     """
     folders = subfolders(root)
     lookup = id_lookup(range(len(CLASSES)), (VOID, IGNORE))
-    splits, notes, problems = {}, [], []
-    for name, images in folders.items():
-        masks = folders.get(f"{name}annot")
-        if masks is None:
-            if not name.endswith("annot"):
-                notes.append(f"{images} has no {name}annot beside it and is left out")
-            continue
-        found = pair(name, images, masks)
-        splits[name] = [FileSample(stem, image, mask, CLASSES, lookup) for stem, image, mask in found.pairs]
+    notes = [
+        f"{folder} has no {name}annot beside it and is left out"
+        for name, folder in folders.items()
+        if f"{name}annot" not in folders and not name.endswith("annot")
+    ]
+    splits, problems = {}, []
+    named = [(name, folder) for name, folder in folders.items() if f"{name}annot" in folders]
+    for split, images in by_split(root, named).items():
+        found = pair(split, images, folders[f"{images.name.lower()}annot"])
+        splits[split] = [FileSample(stem, image, mask, lookup) for stem, image, mask in found.pairs]
         notes += found.notes
         problems += found.problems
     if not any(splits.values()):

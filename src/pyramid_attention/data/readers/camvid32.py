@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from ...classes import IGNORE, ClassTable
 from ...errors import UserError, nearest
 from ..samples import ColourSample, Dataset, FileSample, Sample, id_lookup
-from .disk import SPLITS, few, read_lines
+from .disk import few, read_lines
 from .listing import Listing, list_files, match, match_all, read_names
 from .pairs import Pair, subfolders
+from .split_lists import find_lists
 
 LAYOUT = "701_StillsRaw_full/a.png with LabeledApproved_full/a_L.png, or images/a.png, labels/a_P.png and codes.txt"
 
@@ -90,8 +91,8 @@ def read(root: Path) -> Dataset:
 
     def sample(name: str, image: Path, mask: Path) -> Sample:
         if name in in_colours.files:
-            return ColourSample(name, image, mask, CLASSES, LABELS)
-        return FileSample(name, image, mask, CLASSES, lookup)
+            return ColourSample(name, image, mask, LABELS)
+        return FileSample(name, image, mask, lookup)
 
     splits = {split: [sample(*pair) for pair in found] for split, found in pairs.items() if found}
     if not splits:
@@ -102,15 +103,7 @@ def read(root: Path) -> Dataset:
 
 def _splits(root: Path, images: Listing, masks: Listing) -> tuple[dict[str, list[Pair]], list[str]]:
     """The pairs by split, and notes."""
-    known = {**SPLITS, "train": "train", "val": "val", "test": "test"}
-    lists: dict[str, Path] = {}
-    for name, split in known.items():
-        if os.path.exists(path := root / f"{name}.txt"):
-            if split in lists:
-                raise UserError(
-                    f"{root} holds {lists[split].name} and {path.name}, both the split '{split}'; join them"
-                )
-            lists[split] = path
+    lists = find_lists(root)
     if not lists:
         pairs, notes = match_all(images, masks)
         return {"train": pairs}, notes

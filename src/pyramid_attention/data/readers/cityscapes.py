@@ -84,7 +84,7 @@ def read(root: Path) -> Dataset:
         problems += images.problems + ids.problems + train_ids.problems
         if pairs:
             splits[split] = [
-                FileSample(name, image, mask, CLASSES, OF_IDS if name in ids.files else OF_TRAIN_IDS)
+                FileSample(name, image, mask, OF_IDS if name in ids.files else OF_TRAIN_IDS)
                 for name, image, mask in pairs
             ]
     notes += [

@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 
 from ...classes import IGNORE, ClassTable
 from ...errors import UserError, require
-from ...images import MAX_PIXELS, image_size, read_image
-from ..samples import Dataset
+from ...images import MAX_PIXELS, image_size
+from ..samples import Dataset, ImageFileSample
 from .coco_files import Findings, Photograph, annotation_files
 from .disk import few
 from .polygons import FARTHEST, Overhang, as_points, background_first, check_declared_size, within_reach
@@ -206,7 +206,7 @@ def uncompressed(counts: str) -> list[int]:
 
 
 @dataclass(frozen=True, eq=False)
-class CocoSample:
+class CocoSample(ImageFileSample):
     """A photograph and the outlines on it.
 
     Attributes:
@@ -215,20 +215,10 @@ class CocoSample:
         labels: the label of each category.
     """
 
-    name: str
-    image: Path
     source: Path
     size: tuple[int, int] | None
     outlines: tuple[Outline, ...]
     labels: Mapping[int, int]
-
-    def read_image(self) -> NDArray[np.uint8]:
-        """The photograph, H×W×3 uint8 RGB, upright.
-
-        Raises:
-            UserError: the file is missing, damaged or no picture.
-        """
-        return read_image(self.image)
 
     def read_mask(self) -> NDArray[np.uint8]:
         """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where only a crowd is.

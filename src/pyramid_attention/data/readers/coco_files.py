@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from ...errors import UserError
-from .disk import files_below, is_picture, left_out, read_json, split_name, stem
+from .disk import files_below, is_picture, left_out, listing, read_json, split_name, stem
+from .polygons import declared_size
 
 LOOSE = ("_annotations.coco.json", "annotations.json")
 """How exports call the file of a whole folder."""
@@ -25,15 +26,13 @@ def annotation_files(root: Path, kind: str) -> dict[str, tuple[str, Path]]:
         UserError: a folder cannot be listed, or two files are of one split.
     """
     listed: list[tuple[str, Path]] = []
-    try:
+    with listing():
         top = sorted(os.listdir(root))
         folders = [root / name for name in top if os.path.isdir(root / name)]
         for folder in [root, root / "annotations"]:
             for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
                 if match := re.fullmatch(rf"{kind}_(.+)\.json", name):
                     listed.append((match[1], folder / name))
-    except OSError as error:
-        raise UserError(f"cannot list {error.filename}: {error.strerror}; check its permissions") from error
     if kind == "instances" and not listed:
         listed = [(f.name, f / LOOSE[0]) for f in folders if os.path.isfile(f / LOOSE[0])]
         listed += [("default", root / name) for name in LOOSE if name in top and not listed]
@@ -124,8 +123,7 @@ class Findings:
                 )
                 continue
             names[key] = str(PurePosixPath(name.replace("\\", "/")))
-            height, width = entry.get("height"), entry.get("width")
-            sizes[key] = (height, width) if type(height) is int and type(width) is int and height * width > 0 else None
+            sizes[key] = declared_size(entry.get("height"), entry.get("width"))
         folder, on_disk = _folder(root, split, tag, path, list(names.values()))
         photographs: dict[Any, Photograph] = {}
         takers: dict[str, Any] = {}

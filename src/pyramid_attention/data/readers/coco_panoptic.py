@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ...classes import IGNORE, ClassTable
 from ...errors import UserError
 from ...images import read_image
-from ..samples import Dataset, check_size
+from ..samples import Dataset, MaskFileSample
 from .coco_files import Findings, Photograph, annotation_files
 from .disk import few, files_below, left_out
 
@@ -127,7 +127,7 @@ def _samples(
 
 
 @dataclass(frozen=True, eq=False)
-class PanopticSample:
+class PanopticSample(MaskFileSample):
     """A photograph and a PNG of its segments.
 
     Attributes:
@@ -135,32 +135,11 @@ class PanopticSample:
         labels: the label of each category.
     """
 
-    name: str
-    image: Path
-    mask: Path
     segments: Mapping[int, int]
     labels: Mapping[int, int]
 
-    def read_image(self) -> NDArray[np.uint8]:
-        """The photograph, H×W×3 uint8 RGB, upright.
-
-        Raises:
-            UserError: the file is missing, damaged or no picture.
-        """
-        return read_image(self.image)
-
-    def read_mask(self) -> NDArray[np.uint8]:
-        """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where no segment is.
-
-        Raises:
-            UserError: the PNG is missing, damaged, of another size than the photograph, or holds unknown segments.
-        """
-        labels = self.read_labels()
-        check_size(self.mask, labels.shape, self.image)
-        return labels
-
     def read_labels(self) -> NDArray[np.uint8]:
-        """As `read_mask`, at the size that the mask has on disk."""
+        """See `MaskFileSample`; `IGNORE` where no segment is. Unknown segments are refused."""
         colours = read_image(self.mask)
         ids, place = np.unique(colours.astype(np.int32) @ np.array([1, 1 << 8, 1 << 16], np.int32), return_inverse=True)
         known = {0: IGNORE} | {segment: self.labels[category] for segment, category in self.segments.items()}

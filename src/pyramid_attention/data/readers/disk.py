@@ -13,8 +13,15 @@ from typing import Any
 from ...errors import UserError
 from ...images import IMAGE_SUFFIXES
 
-SPLITS = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
-"""Other names of the known splits."""
+SPLITS = ("train", "val", "test")
+OTHER_NAMES = {
+    "training": "train",
+    "valid": "val",
+    "validation": "val",
+    "testing": "test",
+    "default": "train",  # an annotation tool's name for the only split
+}
+"""What the known splits are called elsewhere."""
 
 
 @contextmanager
@@ -103,8 +110,7 @@ def stem(name: str) -> str:
 
 def split_name(name: str) -> str:
     """The name by which a split is known here: "valid" and "Validation" are val, "default" is train."""
-    name = name.lower()
-    return {"default": "train"}.get(name, SPLITS.get(name, name))
+    return OTHER_NAMES.get(name.lower(), name.lower())
 
 
 def read_text(path: Path) -> str:

@@ -12,9 +12,10 @@ Layouts, `masks` being any of `MASK_FOLDERS` and `images` any of `IMAGE_FOLDERS`
 
 Which of two folders with other names holds the masks is told by a word in a name (mask, label, …; image, photo, …) or
 by the pictures (masks are indexed or grey and no JPEGs), else by `dataset.yaml`. The splits train, val and test are
-known by other names too (`SPLITS`); further ones may have any name. A mask has its photograph's stem (`a.png`, or
-`a_mask.png` and the like, see `pairs`) and holds class ids (indexed or grey), or shows the colours that `dataset.yaml`
-lists, or is black (background) and white (object). `dataset.yaml`, optional, is described in `folder_yaml`.
+known by other names too (`OTHER_NAMES` in `disk`); further ones may have any name. A mask has its photograph's stem
+(`a.png`, or `a_mask.png` and the like, see `pairs`) and holds class ids (indexed or grey), or shows the colours that
+`dataset.yaml` lists, or is black (background) and white (object). `dataset.yaml`, optional, is described in
+`folder_yaml`.
 
 Without names every mask is read once to find the largest id, and the classes are called "class 0", "class 1", ….
 """
@@ -26,11 +27,11 @@ from pathlib import Path
 
 from ...errors import UserError
 from ..samples import Dataset
-from .folder_layouts import UNSPLIT, find_lists, find_splits
+from .folder_layouts import UNSPLIT, find_splits
 from .folder_masks import find_meaning
 from .folder_yaml import Settings, read_settings
 from .pairs import Pair, links_back, loop_notes, pair, subfolders
-from .split_lists import split_by_lists
+from .split_lists import find_lists, split_by_lists
 
 LAYOUT = "images/train/a.jpg with masks/train/a.png, images/val/ with masks/val/"
 

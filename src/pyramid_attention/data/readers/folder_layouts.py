@@ -13,10 +13,10 @@ from ...images import read_label_map
 from .disk import SPLITS, is_picture
 from .folder_yaml import Settings
 from .pairs import MASK_ENDINGS, file_names, is_side_by_side, list_pictures, subfolders
+from .split_lists import by_split, find_lists
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "photos", "photographs", "pictures")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "annotation", "annots", "annot", "gt")
-KNOWN = ("train", "val", "test")
 UNSPLIT = ""
 """The split of photographs that are in none."""
 
@@ -47,7 +47,7 @@ def find_splits(root: Path, settings: Settings) -> SplitFolders:
 def _as_named(root: Path, settings: Settings) -> SplitFolders:
     """The folders that `dataset.yaml` names, in `root` or in each of the splits' folders."""
     images, masks = settings.folders or ("", "")
-    splits = _canonical(root, subfolders(root).items())
+    splits = by_split(root, subfolders(root).items())
     found: SplitFolders = {
         split: (folder / images, folder / masks)
         for split, folder in splits.items()
@@ -71,10 +71,10 @@ def _by_kind(root: Path, top: Mapping[str, Path]) -> SplitFolders:
 
 def _inside(root: Path, images: Path, masks: Path) -> SplitFolders:
     """The splits that the subfolders of two folders are; where they are none, the two themselves in `UNSPLIT`."""
-    of_images = _canonical(images, subfolders(images).items())
-    of_masks = of_images if images == masks else _canonical(masks, subfolders(masks).items())
+    of_images = by_split(images, subfolders(images).items())
+    of_masks = of_images if images == masks else by_split(masks, subfolders(masks).items())
     loose = _holds_pictures(images)
-    if any(split in of_images for split in KNOWN) or (of_images and not loose and not find_lists(root)):
+    if any(split in of_images for split in SPLITS) or (of_images and not loose and not find_lists(root)):
         return {split: (folder, of_masks.get(split)) for split, folder in of_images.items()}
     return {UNSPLIT: (images, masks)} if loose or of_images else {}
 
@@ -82,7 +82,7 @@ def _inside(root: Path, images: Path, masks: Path) -> SplitFolders:
 def _by_split(root: Path, top: Mapping[str, Path]) -> SplitFolders:
     """train/images, train/masks."""
     found: SplitFolders = {}
-    for split, folder in _canonical(root, top.items()).items():
+    for split, folder in by_split(root, top.items()).items():
         inner = subfolders(folder)
         images = _one_of(folder, inner, IMAGE_FOLDERS)
         if images is not None:
@@ -98,27 +98,16 @@ def _by_name(root: Path, top: Mapping[str, Path]) -> SplitFolders:
         ending = re.compile(f"(.+?)[_-]?(?:{'|'.join(kinds)})")
         return [(match[1], folder) for name, folder in top.items() if (match := ending.fullmatch(name))]
 
-    masks = _canonical(root, stripped(MASK_FOLDERS))
+    masks = by_split(root, stripped(MASK_FOLDERS))
     mask_folders = set(masks.values())
     plain = [(name, folder) for name, folder in top.items() if folder not in mask_folders]
-    images = _canonical(root, [*plain, *stripped(IMAGE_FOLDERS)])
-    return {split: (folder, masks.get(split)) for split, folder in images.items() if split in masks or split in KNOWN}
-
-
-def _canonical(where: Path, folders: Iterable[tuple[str, Path]]) -> dict[str, Path]:
-    """Folders (or lists) by the name of their split, other names of the known splits replaced."""
-    found: dict[str, Path] = {}
-    for name, folder in folders:
-        split = SPLITS.get(name, name)
-        if split in found:
-            raise UserError(f"{where} holds {found[split].name} and {folder.name}, both the split '{split}'; join them")
-        found[split] = folder
-    return found
+    images = by_split(root, [*plain, *stripped(IMAGE_FOLDERS)])
+    return {split: (folder, masks.get(split)) for split, folder in images.items() if split in masks or split in SPLITS}
 
 
 def _known(where: Path) -> dict[str, Path]:
     """The folders of the known splits in a folder."""
-    return {split: folder for split, folder in _canonical(where, subfolders(where).items()).items() if split in KNOWN}
+    return {split: folder for split, folder in by_split(where, subfolders(where).items()).items() if split in SPLITS}
 
 
 def _one_of(where: Path, folders: Mapping[str, Path], names: Sequence[str]) -> Path | None:
@@ -136,18 +125,6 @@ def _one_of(where: Path, folders: Mapping[str, Path], names: Sequence[str]) -> P
 
 def _holds_pictures(folder: Path) -> bool:
     return any(is_picture(name) for name in file_names(folder))
-
-
-def find_lists(root: Path) -> dict[str, Path]:
-    """The lists train.txt, val.txt and test.txt (or their other names) directly in `root`, by split.
-
-    Raises:
-        UserError: two lists are of one split.
-    """
-    lists = [
-        (os.path.splitext(name)[0].lower(), root / name) for name in file_names(root) if name.lower().endswith(".txt")
-    ]
-    return _canonical(root, [(stem, path) for stem, path in lists if SPLITS.get(stem, stem) in KNOWN])
 
 
 # The files' names tell

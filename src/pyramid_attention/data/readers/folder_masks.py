@@ -34,8 +34,8 @@ class Meaning:
     def sample(self, name: str, image: Path, mask: Path) -> Sample:
         """The sample of a photograph and its mask."""
         if isinstance(self.labels, np.ndarray):
-            return FileSample(name, image, mask, self.classes, self.labels)
-        return ColourSample(name, image, mask, self.classes, self.labels)
+            return FileSample(name, image, mask, self.labels)
+        return ColourSample(name, image, mask, self.labels)
 
 
 def find_meaning(root: Path, masks: Sequence[Path], settings: Settings) -> Meaning:

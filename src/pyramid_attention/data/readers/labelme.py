@@ -31,14 +31,24 @@ from PIL import Image
 from ...classes import IGNORE, ClassTable
 from ...errors import UserError
 from ...images import MAX_PIXELS, image_size, read_image, to_image_array
+from .. import holdout
 from ..samples import Dataset
-from . import splitting
-from .disk import few, files_below, is_picture, read_json, read_text, split_name, stem
-from .polygons import Kind, Overhang, Points, Shape, as_points, background_first, box, check_declared_size, draw
+from .disk import SPLITS, few, files_below, is_picture, read_json, read_lines, split_name, stem
+from .polygons import (
+    Kind,
+    Overhang,
+    Points,
+    Shape,
+    as_points,
+    background_first,
+    box,
+    check_declared_size,
+    declared_size,
+    draw,
+)
 
 LAYOUT = "a.jpg with labelme's a.json beside it, alone or in train/ and val/"
 VOID = "__ignore__"
-SPLITS = ("train", "val", "test")
 KINDS: dict[str | None, Kind] = {
     None: "polygon",  # before version 3 there was nothing else
     "polygon": "polygon",
@@ -65,7 +75,7 @@ def detect(root: Path) -> bool:
 
 def _is_json(name: str) -> bool:
     """Whether a file may be an annotation: the remembered splits lie in the same folder and are none."""
-    return name.lower().endswith(".json") and not name.startswith(".") and name != splitting.FILE
+    return name.lower().endswith(".json") and not name.startswith(".") and name != holdout.FILE
 
 
 def read(root: Path) -> Dataset:
@@ -79,11 +89,15 @@ def read(root: Path) -> Dataset:
     beside = {os.path.splitext(path)[0]: path for path in sorted(on_disk, reverse=True)}
     found = _Findings(root, on_disk, beside)
     splits: dict[str, list[_Annotated]] = {}
+    taken: dict[tuple[str, str], str] = {}
     for file in files:
         if _is_json(file):
             head, _, rest = file.partition("/")
             split, name = (split_name(head), rest) if rest and split_name(head) in SPLITS else ("train", file)
-            if (one := found.annotated(stem(name), root / file)) is not None:
+            if taken.setdefault((split, stem(name)), file) != file:
+                first = root / taken[split, stem(name)]
+                found.problems.append(f"{first} and {root / file} are both {stem(name)} of {split}; rename one of them")
+            elif (one := found.annotated(stem(name), root / file)) is not None:
                 splits.setdefault(split, []).append(one)
     if not splits:
         raise UserError(f"{root} holds no photographs that labelme has annotated; expected {LAYOUT}")
@@ -115,8 +129,7 @@ def _declared(path: Path) -> dict[str, str] | None:
     """The class names of `labels.txt`; None where there is none."""
     if not path.exists():
         return None
-    names = [line.strip() for line in read_text(path).splitlines()]
-    return {name: name for name in names if name and name != VOID}
+    return {name: name for name in read_lines(path) if name != VOID}
 
 
 @dataclass(frozen=True)
@@ -172,8 +185,7 @@ class _Findings:
         if image is not None and self.takers.setdefault(str(image), path) != path:
             self.problems.append(f"{image} has two masks, {self.takers[str(image)]} and {path}; remove one")
             return None
-        height, width = data.get("imageHeight"), data.get("imageWidth")
-        size = (height, width) if type(height) is int and type(width) is int and height * width > 0 else None
+        size = declared_size(data.get("imageHeight"), data.get("imageWidth"))
         shapes = []
         for i, shape in enumerate(data["shapes"]):
             try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...images import IMAGE_SUFFIXES
-from .disk import few, files_below, read_lines
+from .disk import few, files_below, left_out, read_lines
 from .pairs import Pair
 
 
@@ -76,18 +76,10 @@ def match(names: Iterable[str], images: Listing, masks: Listing, source: Path) -
     absent = [name for name in names if name not in images.files]
     bare = [name for name in names if name in images.files and name not in masks.files]
     notes = [] if names else [f"{source} names no photographs"]
-    if absent:
-        notes.append(
-            f"{len(absent)} of {len(names)} photographs of {source} are not in {images.folder} and are left out"
-            f" ({few(absent)})"
-        )
-    if bare:
-        notes.append(
-            f"{len(bare)} of {len(names)} photographs of {source} have no mask in {masks.folder} and are left out"
-            f" ({few(bare)})"
-        )
-    left_out = {*absent, *bare}
-    return [(name, images.files[name], masks.files[name]) for name in names if name not in left_out], notes
+    notes += left_out(absent, len(names), f"of {source} are not in {images.folder}")
+    notes += left_out(bare, len(names), f"of {source} have no mask in {masks.folder}")
+    lacking = {*absent, *bare}
+    return [(name, images.files[name], masks.files[name]) for name in names if name not in lacking], notes
 
 
 def match_all(images: Listing, masks: Listing) -> tuple[list[Pair], list[str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import UserError
-from .disk import few, is_folder, is_picture, leads_back, listing, stem, walk
+from .disk import few, is_folder, is_picture, leads_back, left_out, listing, stem, walk
 
 MASK_ENDINGS = ("_mask", "_masks", "_label", "_labels", "_gt", "_seg", "_annotation")
 """What a mask's stem may add to its photograph's."""
@@ -159,16 +159,15 @@ def pair(split: str, images: Path, masks: Path | None) -> Paired:
     count = len(photographs.files)
     notes = loop_notes([*photographs.loops, *mask_files.loops])
     if missing:
-        what = f"{len(missing)} of {count} photographs in {images} have no mask"
-        first = few([str(path.relative_to(images)) for path in missing])
+        names = [str(path.relative_to(images)) for path in missing]
         if split != "test" and len(missing) == count:
             where = f"in {masks}" if masks is not None else "folder"
             example = missing[0].relative_to(images).with_suffix("")
             raise UserError(
-                f"{what} {where} ({first}); a mask has its photograph's name, as {example}.png or {example}_mask.png:"
-                " add the masks or remove the photographs"
+                f"{count} of {count} photographs in {images} have no mask {where} ({few(names)}); a mask has its"
+                f" photograph's name, as {example}.png or {example}_mask.png: add the masks or remove the photographs"
             )
-        notes.append(f"{what} and are left out ({first})")
+        notes += left_out(names, count, f"in {images} have no mask")
     if left:
         first = few([paths[0].name for paths in left.values()])
         notes.append(f"{len(left)} masks in {masks} have no photograph in {images} and are left out ({first})")

@@ -140,6 +140,11 @@ def background_first(names: Mapping[Key, str]) -> tuple[list[str], dict[Key, int
     return listed + [names[key] for key in others], dict.fromkeys(known, 0) | {k: i for i, k in enumerate(others, 1)}
 
 
+def declared_size(height: object, width: object) -> tuple[int, int] | None:
+    """The size of a photograph as its annotations tell it; None where they do not."""
+    return (height, width) if type(height) is int and type(width) is int and min(height, width) > 0 else None
+
+
 def check_declared_size(source: Path, size: tuple[int, int], image: Path) -> None:
     """Check that a photograph, whose header alone is read, has the (height, width) that its annotations were made for.
 

@@ -45,7 +45,6 @@ def read(root: Path) -> Dataset:
         first, known = next(iter(tables.items()))
         if names != known:
             problems.append(f"{folder / TABLE} differs from {first / TABLE}; export all splits at once")
-        classes = _classes(folder / TABLE, names)
         lookup = id_lookup(sorted(names), [IGNORE])
         files = files_below(folder)
         stems = {stem(name) for name in files if is_picture(name)}
@@ -56,7 +55,7 @@ def read(root: Path) -> Dataset:
             if is_picture(name) and name not in masks.values() and photographs.setdefault(stem(name), name) != name:
                 problems.append(f"{folder} holds {photographs[stem(name)]} and {name} for one mask; remove one")
         splits[split] = [
-            FileSample(name, folder / file, folder / masks[name], classes, lookup)
+            FileSample(name, folder / file, folder / masks[name], lookup)
             for name, file in sorted(photographs.items())
             if name in masks
         ]
@@ -72,7 +71,11 @@ def read(root: Path) -> Dataset:
     if not any(splits.values()):
         raise UserError(f"{root} holds no photographs with masks as Roboflow exports them; expected {LAYOUT}")
     folder, names = next(iter(tables.items()))
-    return Dataset("roboflow", root, _classes(folder / TABLE, names), splits, tuple(notes), tuple(problems))
+    try:
+        classes = ClassTable.of([names[value] for value in sorted(names)])
+    except UserError as error:
+        raise UserError(f"{folder / TABLE}: {error}") from None
+    return Dataset("roboflow", root, classes, splits, tuple(notes), tuple(problems))
 
 
 def _folders(root: Path) -> dict[str, Path]:
@@ -95,10 +98,3 @@ def _names(path: Path) -> dict[int, str]:
             raise UserError(f"{path} names the value {row[0]} twice; remove one of the rows")
         names[int(row[0])] = row[1]
     return names
-
-
-def _classes(path: Path, names: dict[int, str]) -> ClassTable:
-    try:
-        return ClassTable.of([names[value] for value in sorted(names)])
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None

@@ -1,14 +1,55 @@
-"""Lists of a split: train.txt, val.txt, …, each line the name of one photograph."""
+"""Splits by their names, and lists of them: train.txt, val.txt, …, each line the name of one photograph."""
 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from ...errors import UserError
-from .disk import few, is_picture, read_lines
-from .pairs import Pair
+from .disk import SPLITS, few, is_picture, read_lines, split_name
+from .listing import list_files
+from .pairs import Pair, file_names
+
+
+def by_split(where: Path, named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+    """Folders or lists in `where`, each with its name, by the split that it is called after.
+
+    Raises:
+        UserError: two are of one split.
+    """
+    found: dict[str, Path] = {}
+    for name, path in named:
+        split = split_name(name)
+        if split in found:
+            raise UserError(f"{where} holds {found[split].name} and {path.name}, both the split '{split}'; join them")
+        found[split] = path
+    return found
+
+
+def find_lists(root: Path) -> dict[str, Path]:
+    """The lists train.txt, val.txt and test.txt (or their other names) directly in `root`, by split.
+
+    Raises:
+        UserError: two lists are of one split.
+    """
+    lists = [(os.path.splitext(name)[0], root / name) for name in file_names(root) if name.lower().endswith(".txt")]
+    return by_split(root, [(name, path) for name, path in lists if split_name(name) in SPLITS])
+
+
+def lists_below(folder: Path) -> dict[str, Path]:
+    """All lists in a folder and below, by split; of two of one split the one with the other name keeps that name.
+
+    Raises:
+        UserError: the folder cannot be listed.
+    """
+    found = list_files(folder, suffixes={".txt"}).files
+    lists: dict[str, Path] = {}
+    for name, path in found.items():
+        split = split_name(name)
+        lists[name if split in lists or (split != name and split in found) else split] = path
+    return lists
 
 
 def name_in(line: str, names: Mapping[str, object]) -> str | None:

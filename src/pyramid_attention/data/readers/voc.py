@@ -30,13 +30,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...classes import ClassTable, voc_colours
+from ...classes import voc_colours
 from ...errors import UserError, require
-from ...images import read_image
-from ..samples import Dataset, Sample, check_size
-from .disk import SPLITS
+from ..samples import Dataset, MaskFileSample, Sample
 from .listing import Listing, list_files, match, match_all, read_names
 from .pairs import subfolders
+from .split_lists import lists_below
 from .voc_masks import MaskTable, read_table
 
 LAYOUT = "VOCdevkit/VOC2012 with JPEGImages/a.jpg, SegmentationClass/a.png and ImageSets/Segmentation/train.txt"
@@ -55,31 +54,15 @@ SBD_FOLDERS = ("benchmark_RELEASE", "benchmark", "VOCaug", "SBD", "sbd")
 
 
 @dataclass(frozen=True, eq=False)
-class SbdSample:
+class SbdSample(MaskFileSample):
     """A photograph of VOC with a mask of SBD, a MATLAB file."""
 
-    name: str
-    image: Path
-    mask: Path
-    classes: ClassTable = CLASSES
-
-    def read_image(self) -> NDArray[np.uint8]:
-        """The photograph, H×W×3 uint8 RGB, upright."""
-        return read_image(self.image)
-
-    def read_mask(self) -> NDArray[np.uint8]:
-        """The mask, H×W uint8: 0 … 20 (SBD has no void).
+    def read_labels(self) -> NDArray[np.uint8]:
+        """See `MaskFileSample`; SBD has no void.
 
         Raises:
-            UserError: SciPy is not installed, or the file is missing, damaged, of another size than the photograph or
-                holds other ids.
+            MissingExtra: SciPy is not installed.
         """
-        labels = self.read_labels()
-        check_size(self.mask, labels.shape, self.image)
-        return labels
-
-    def read_labels(self) -> NDArray[np.uint8]:
-        """As `read_mask`, at the size that the mask has on disk."""
         require("reading SBD's .mat files", "scipy")
         from scipy.io import loadmat
 
@@ -113,7 +96,8 @@ def read(root: Path) -> Dataset:
     *others, home = homes
     notes = [f"{other} is left out; {home} is read" for other in others]
     folders = subfolders(home)
-    lists = _lists(folders.get("imagesets"))
+    of_lists = subfolders(folders["imagesets"]).get("segmentation") if "imagesets" in folders else None
+    lists = {} if of_lists is None else lists_below(of_lists)
     own_table = read_table(home)
     table = own_table or TABLE
     if not lists and own_table is None:
@@ -166,20 +150,6 @@ def _homes(root: Path) -> list[Path]:
         if "jpegimages" in inside and any(name in inside for name in MASK_FOLDERS):
             homes.append(year)
     return homes
-
-
-def _lists(image_sets: Path | None) -> dict[str, Path]:
-    """The lists of ImageSets/Segmentation by split, other names of the known splits replaced."""
-    folder = None if image_sets is None else subfolders(image_sets).get("segmentation")
-    if folder is None:
-        return {}
-    found = list_files(folder, suffixes={".txt"}).files
-    aliases = {**SPLITS, "default": "train"}  # an annotation tool's name for the only list
-    lists = {}
-    for name, path in found.items():
-        split = aliases.get(name.lower(), name.lower())
-        lists[name if split in lists or (split != name and split in found) else split] = path
-    return lists
 
 
 def _augmented(

@@ -24,10 +24,12 @@ from numpy.typing import NDArray
 
 from ...classes import IGNORE, ClassTable, Colour, voc_colours
 from ...errors import UserError
-from ...images import pixel_type, read_image
-from ..samples import ColourSample, FileSample, check_size, id_lookup
+from ...images import pixel_type
+from ..samples import ColourSample, FileSample, MaskFileSample, id_lookup
 from .disk import read_lines
 
+LABELMAP_LINE = re.compile(r"(.+?):(?:\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*(?::.*)?|:[^:]*:[^:]*)")
+"""A name (in which there may be colons), and a colour or none; parts and actions are not read."""
 VOID_NAMES = ("__ignore__", "ignored", "ignore", "void")
 """What tools call the class that is none."""
 
@@ -69,34 +71,17 @@ class MaskTable:
 
 
 @dataclass(frozen=True, eq=False)
-class MaskSample:
+class MaskSample(MaskFileSample):
     """A photograph and a mask that shows its classes in colours or as ids: what it is, its header says."""
 
-    name: str
-    image: Path
-    mask: Path
     table: MaskTable
 
-    def read_image(self) -> NDArray[np.uint8]:
-        """The photograph, H×W×3 uint8 RGB, upright."""
-        return read_image(self.image)
-
-    def read_mask(self) -> NDArray[np.uint8]:
-        """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where void.
-
-        Raises:
-            UserError: see `FileSample.read_mask` and `ColourSample.read_mask`.
-        """
-        labels = self.read_labels()
-        check_size(self.mask, labels.shape, self.image)
-        return labels
-
     def read_labels(self) -> NDArray[np.uint8]:
-        """As `read_mask`, at the size that the mask has on disk."""
+        """See `FileSample` and `ColourSample`."""
         table = self.table
         if pixel_type(self.mask) in (("RGB", "RGBA", "P") if table.by_palette else ("RGB", "RGBA")):
-            return ColourSample(self.name, self.image, self.mask, table.classes, table.labels).read_labels()
-        return FileSample(self.name, self.image, self.mask, table.classes, table.lookup).read_labels()
+            return ColourSample(self.name, self.image, self.mask, table.labels).read_labels()
+        return FileSample(self.name, self.image, self.mask, table.lookup).read_labels()
 
 
 def read_table(folder: Path) -> MaskTable | None:
@@ -123,20 +108,24 @@ def read_table(folder: Path) -> MaskTable | None:
 
 
 def _labelmap(path: Path) -> tuple[list[str], list[Colour]]:
+    """Names and colours in the order of the lines; VOC's colours where no line has one."""
     names: list[str] = []
-    colours: list[Colour] = []
+    colours: list[Colour | None] = []
     for line in read_lines(path):
         if line.startswith("#"):
             continue
-        found = re.fullmatch(r"(.+?):\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*(:.*)?", line)
+        found = LABELMAP_LINE.fullmatch(line)
         if found is None:
             raise UserError(f"{path}: the line '{line}' is no class; write name:red,green,blue::, as in cat:64,0,0::")
-        colour = (int(found[2]), int(found[3]), int(found[4]))
-        if colour in colours:
+        colour = None if found[2] is None else (int(found[2]), int(found[3]), int(found[4]))
+        if colour is not None and colour in colours:
             twin = names[colours.index(colour)]
             raise UserError(
                 f"{path} gives {twin} and {found[1]} one colour, {colour}; give each its own and export anew"
             )
-        names.append(found[1])
+        names.append(found[1].strip())
         colours.append(colour)
-    return names, colours
+    given = [colour for colour in colours if colour is not None]
+    if given and None in colours:
+        raise UserError(f"{path}: '{names[colours.index(None)]}' has no colour and others have; give each class one")
+    return names, given or list(voc_colours(len(names)))

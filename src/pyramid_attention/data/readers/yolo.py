@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from ...classes import IGNORE, ClassTable
 from ...errors import UserError
 from ..samples import UNKNOWN, Dataset, FileSample, Sample
-from .disk import few, files_below, is_picture, left_out, read_text, stem
+from .disk import SPLITS, few, files_below, is_picture, left_out, listing, read_lines, read_text, stem
 from .polygons import Overhang, background_first, box
 from .yolo_labels import YoloSample, read_polygons
 
@@ -60,7 +60,7 @@ def read(root: Path) -> Dataset:
         raise UserError(f"{root} has no data.yaml; expected {LAYOUT}")
     settings, names = _settings(path)
     found = _Findings(path, _base(path, settings))
-    photographs = {split: found.photographs(split, settings[split]) for split in _SPLITS if settings.get(split)}
+    photographs = {split: found.photographs(split, settings[split]) for split in SPLITS if settings.get(split)}
     if not any(photographs.values()):
         raise UserError(
             f"{path}: none of its splits has photographs; correct path, train and val. " + " ".join(found.problems)
@@ -87,9 +87,6 @@ def read(root: Path) -> Dataset:
         raise UserError(f"{path}: no photograph has a mask. " + " ".join(found.notes))
     notes = (*found.notes, *found.orphans(), *found.overhang.notes(root))
     return Dataset("yolo", root, classes, splits, notes, tuple(found.problems))
-
-
-_SPLITS = ("train", "val", "test")
 
 
 # data.yaml
@@ -163,11 +160,9 @@ class _Findings:
         """The files of a folder by their stem; each folder is listed once."""
         if folder not in self.folders:
             by_stem: dict[str, list[str]] = {}
-            try:
+            with listing():
                 for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
                     by_stem.setdefault(os.path.splitext(name)[0], []).append(name)
-            except OSError as error:
-                raise UserError(f"cannot list {folder}: {error.strerror}; check its permissions") from error
             self.folders[folder] = by_stem
         return self.folders[folder]
 
@@ -203,7 +198,7 @@ class _Findings:
 
     def _listed(self, path: Path) -> list[Path]:
         """The photographs of a list file, relative to it or to the base, that are on disk."""
-        lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+        lines = read_lines(path)
         found, absent = [], []
         for line in lines:
             for start in (path.parent, self.base):
@@ -269,7 +264,7 @@ class _Findings:
             elif not files or path.parent / files[0] == image:
                 bare.append(name)
             else:
-                samples.append(FileSample(name, image, path.parent / files[0], classes, lookup))
+                samples.append(FileSample(name, image, path.parent / files[0], lookup))
         self.notes += left_out(bare, len(photographs), f"have no mask in {masks_dir}")
         return samples
 

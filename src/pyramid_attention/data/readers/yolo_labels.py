@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UserError
-from ...images import image_size, read_image
+from ...images import image_size
+from ..samples import ImageFileSample
 from .disk import read_text
 from .polygons import Points, Shape, as_points, draw
 
@@ -45,21 +46,11 @@ def read_polygons(path: Path, labels: Mapping[int, int]) -> tuple[list[tuple[int
 
 
 @dataclass(frozen=True, eq=False)
-class YoloSample:
+class YoloSample(ImageFileSample):
     """A photograph and its label file (None: it shows no object); `labels` gives the classes on disk their labels."""
 
-    name: str
-    image: Path
     source: Path | None
     labels: Mapping[int, int]
-
-    def read_image(self) -> NDArray[np.uint8]:
-        """The photograph, H×W×3 uint8 RGB, upright.
-
-        Raises:
-            UserError: the file is missing, damaged or no picture.
-        """
-        return read_image(self.image)
 
     def read_mask(self) -> NDArray[np.uint8]:
         """The mask, H×W uint8: class ids 0 … C-1.

@@ -9,17 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ..blocks import resize
-
-
-class Scores(nn.Conv2d):
-    """A 1×1 convolution to one score a class, which starts small like the head of the other systems."""
-
-    def __init__(self, in_channels: int, num_classes: int) -> None:
-        super().__init__(in_channels, num_classes, 1)
-        nn.init.normal_(self.weight, std=0.01)
-        assert self.bias is not None
-        nn.init.zeros_(self.bias)
+from ..blocks import Head, resize
 
 
 class FCNDecoder(nn.Module):
@@ -39,7 +29,7 @@ class FCNDecoder(nn.Module):
         self.out_channels = num_classes
         self.align_corners = align_corners
         maps = (context_channels, in_channels[2], in_channels[1])
-        self.scores = nn.ModuleList(Scores(channels, num_classes) for channels in maps)
+        self.scores = nn.ModuleList(Head(channels, num_classes, kernel=1) for channels in maps)
 
     def forward(self, features: list[Tensor], context: Tensor) -> Tensor:
         """Maps of the backbone, fine to coarse, and the context N×context×h×w → scores N×classes×H/8×W/8."""

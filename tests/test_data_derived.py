@@ -115,9 +115,21 @@ def test_masks_of_another_shape_are_not(tmp_path: Path, size: tuple[int, int]) -
 def test_masks_in_colours_are_fitted_too(tmp_path: Path) -> None:
     Image.new("RGB", (4, 2)).save(tmp_path / "a.jpg")
     Image.fromarray(np.array([[[9, 0, 0], [0, 9, 0]]], dtype=np.uint8)).save(tmp_path / "a.png")
-    sample = ColourSample("a", tmp_path / "a.jpg", tmp_path / "a.png", ClassTable.of(2), {(9, 0, 0): 1, (0, 9, 0): 255})
+    sample = ColourSample("a", tmp_path / "a.jpg", tmp_path / "a.png", {(9, 0, 0): 1, (0, 9, 0): 255})
     data = Dataset("some", tmp_path, ClassTable.of(2), {"train": [sample]})
     assert fit_masks(data).split("train")[0].read_mask().tolist() == [[1, 1, 255, 255]] * 2
+
+
+def test_masks_in_the_layout_of_voc_are_fitted_too(tmp_path: Path) -> None:
+    for folder in ("JPEGImages", "SegmentationClass"):
+        (tmp_path / folder).mkdir()
+    Image.new("RGB", (4, 2)).save(tmp_path / "JPEGImages" / "a.jpg")
+    Image.fromarray(np.array([[0, 1]], dtype=np.uint8)).save(tmp_path / "SegmentationClass" / "a.png")
+    (tmp_path / "class_names.txt").write_text("background\ncat\n")
+    data = open_dataset(tmp_path)
+    with pytest.raises(UserError, match=r"or have it fitted with --set data\.resize_masks=true"):
+        data.split("train")[0].read_mask()
+    assert fit_masks(data).split("train")[0].read_mask().tolist() == [[0, 0, 1, 1]] * 2
 
 
 def test_samples_without_a_mask_file_stay_as_they_are() -> None:
@@ -128,7 +140,7 @@ def test_samples_without_a_mask_file_stay_as_they_are() -> None:
 def test_ids_outside_the_table_are_told_all_the_same(tmp_path: Path) -> None:
     plant(tmp_path, (24, 20), ("train",))
     image, mask = (tmp_path / kind / "train" / "a.png" for kind in ("images", "masks"))
-    sample = FileSample("a", image, mask, ClassTable.of(2), id_lookup([0, 1], [255]))
+    sample = FileSample("a", image, mask, id_lookup([0, 1], [255]))
     data = Dataset("some", tmp_path, ClassTable.of(2), {"train": [sample]})
     with pytest.raises(UserError, match="holds ids that are no class: 2-4"):
         fit_masks(data).split("train")[0].read_mask()

@@ -1,0 +1,138 @@
+"""Data sets made of others, as a recipe asks: masks fitted to their photographs, other classes, smaller pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..classes import IGNORE, ClassTable
+from ..errors import UserError, nearest
+from ..images import image_size
+from .samples import Dataset, MaskFileSample, Sample, check_size, same_shape
+
+
+@dataclass(frozen=True, eq=False)
+class DerivedSample:
+    """What samples share that are made of another one: its name and, if nothing else is said, its photograph."""
+
+    sample: Sample
+
+    @property
+    def name(self) -> str:
+        """That of the sample."""
+        return self.sample.name
+
+    def read_image(self) -> NDArray[np.uint8]:
+        """The photograph, H×W×3 uint8 RGB."""
+        return self.sample.read_image()
+
+
+@dataclass(frozen=True, eq=False)
+class FittedSample(DerivedSample):
+    """A sample whose mask is brought to the size of its photograph where both have the same shape."""
+
+    sample: MaskFileSample
+
+    def read_mask(self) -> NDArray[np.uint8]:
+        """The mask, H×W uint8: a pixel has the label that the mask has at its middle (nearest neighbour).
+
+        Raises:
+            UserError: as the sample's, and on a mask of another shape than its photograph.
+        """
+        labels = self.sample.read_labels()
+        size = image_size(self.sample.image)
+        if not same_shape(labels.shape, size):
+            check_size(self.sample.mask, labels.shape, self.sample.image)
+        nearest_rows, nearest_columns = (
+            (2 * np.arange(wanted) + 1) * there // (2 * wanted)
+            for wanted, there in zip(size, labels.shape, strict=True)
+        )
+        return labels[np.ix_(nearest_rows, nearest_columns)]
+
+
+def fit_masks(dataset: Dataset) -> Dataset:
+    """The data set with masks that are smaller or larger than their photographs, but of the same shape, fitted.
+
+    Samples whose masks are not files of their own (they are drawn at the photograph's size) stay as they are.
+    """
+    splits = {
+        split: [FittedSample(sample) if isinstance(sample, MaskFileSample) else sample for sample in samples]
+        for split, samples in dataset.splits.items()
+    }
+    return replace(dataset, splits=splits)
+
+
+@dataclass(frozen=True, eq=False)
+class RemappedSample(DerivedSample):
+    """A sample with other labels: `table` (256 uint8) holds the new label of each."""
+
+    table: NDArray[np.uint8]
+
+    def read_mask(self) -> NDArray[np.uint8]:
+        """The mask in the new classes, H×W uint8, `IGNORE` where void."""
+        return self.table[self.sample.read_mask()]
+
+
+def remap_classes(dataset: Dataset, mapping: Mapping[str, Sequence[str]]) -> Dataset:
+    """The data set with new classes: each of `mapping` is made of those that it lists; what no one lists is void.
+
+    Args:
+        dataset: its class table gives the old names; a new class has the colour of the first in its list.
+        mapping: old names by new name, the new ids in its order.
+
+    Raises:
+        UserError: a name that is no class of the data set, a class that is listed twice, or a list that is empty.
+    """
+    old = dataset.classes
+    table = np.full(256, IGNORE, dtype=np.uint8)
+    taken: dict[str, str] = {}
+    for label, (new, names) in enumerate(mapping.items()):
+        if not names:
+            raise UserError(f"data.classes makes '{new}' of no class; list the data set's classes it is to hold")
+        for name in names:
+            if name not in old.names:
+                raise UserError(
+                    f"data.classes names '{name}', which is no class of {dataset.root or dataset.format}."
+                    f"{nearest(name, old.names)}"
+                )
+            if name in taken:
+                raise UserError(
+                    f"data.classes has '{name}' twice, in '{taken[name]}' and in '{new}'; remove it from one"
+                )
+            taken[name] = new
+            table[old.names.index(name)] = label
+    colours = tuple(old.colours[old.names.index(names[0])] for names in mapping.values())
+    classes = ClassTable(tuple(mapping), colours, old.void_name, old.void_colour)
+    dropped = [name for name in old.names if name not in taken]
+    notes = (f"void, as data.classes does not name them: {', '.join(dropped)}",) if dropped else ()
+    splits = {split: [RemappedSample(s, table) for s in samples] for split, samples in dataset.splits.items()}
+    return replace(dataset, classes=classes, splits=splits, notes=(*dataset.notes, *notes))
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedSample(DerivedSample):
+    """A sample made smaller by a whole factor, for small budgets: n pixels become ⌈n / factor⌉.
+
+    A pixel of the photograph is the mean of a square of `factor` × `factor`, one of the mask the label in its middle.
+    """
+
+    factor: int
+
+    def read_image(self) -> NDArray[np.uint8]:
+        """The smaller photograph, ⌈H/factor⌉×⌈W/factor⌉×3 uint8 RGB."""
+        return np.array(Image.fromarray(self.sample.read_image()).reduce(self.factor))
+
+    def read_mask(self) -> NDArray[np.uint8]:
+        """The smaller mask, ⌈H/factor⌉×⌈W/factor⌉ uint8."""
+        mask = self.sample.read_mask()
+        middles = [np.minimum(np.arange(0, side, self.factor) + self.factor // 2, side - 1) for side in mask.shape]
+        return mask[np.ix_(*middles)]
+
+
+def reduce_samples(samples: Sequence[Sample], factor: int) -> Sequence[Sample]:
+    """The samples, each side of them `factor` times smaller (`ReducedSample`); as they are for 1."""
+    return samples if factor == 1 else [ReducedSample(sample, factor) for sample in samples]

@@ -1,0 +1,268 @@
+"""The whole way for each format: a tree in its published layout is found, trained on for two steps, and predicted.
+
+What each reader makes of such a tree, pixel by pixel, is in the tests of the readers.
+"""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from pyramid_attention.cli import main
+from pyramid_attention.data import READERS
+from pyramid_attention.data.readers import camvid32
+from pyramid_attention.training import load_recipe, train
+
+NAMES = {"train": ["a", "b", "c", "d"], "val": ["e", "f"]}
+HEIGHT, WIDTH = 32, 40
+BOXES = {1: (4, 4, 20, 28), 2: (22, 8, 36, 24)}  # left, top, right, bottom of two objects on class 0
+LABELS = np.zeros((HEIGHT, WIDTH), np.uint8)
+for _label, (_left, _top, _right, _bottom) in BOXES.items():
+    LABELS[_top:_bottom, _left:_right] = _label
+COLOURS = np.array([(0, 0, 0), (200, 0, 0), (0, 0, 200)], np.uint8)
+
+
+def save(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def photograph(path: Path) -> None:
+    rng = np.random.default_rng(sum(path.stem.encode()))
+    save(path, np.clip(COLOURS[LABELS] + rng.integers(0, 50, (HEIGHT, WIDTH, 3)), 0, 255).astype(np.uint8))
+
+
+def text(path: Path, content: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+
+
+def pairs() -> list[tuple[str, str]]:
+    return [(split, name) for split, names in NAMES.items() for name in names]
+
+
+def polygon(label: int) -> list[tuple[int, int]]:
+    left, top, right, bottom = BOXES[label]
+    return [(left, top), (right, top), (right, bottom), (left, bottom)]
+
+
+def voc(root: Path) -> None:
+    home = root / "VOCdevkit" / "VOC2012"
+    for _, name in pairs():
+        photograph(home / "JPEGImages" / f"{name}.jpg")
+        save(home / "SegmentationClass" / f"{name}.png", LABELS)
+        save(home / "SegmentationClassAug" / f"{name}.png", LABELS)
+    for split, names in NAMES.items():
+        text(home / "ImageSets" / "Segmentation" / f"{split}.txt", "\n".join(names) + "\n")
+    text(home / "ImageSets" / "Segmentation" / "trainaug.txt", "\n".join(NAMES["train"]) + "\n")
+    photograph(home / "JPEGImages" / "t.jpg")
+    text(home / "ImageSets" / "Segmentation" / "test.txt", "t\n")
+
+
+def cityscapes(root: Path) -> None:
+    for split, name in pairs():
+        stem = f"{split}/bonn/bonn_00000{ord(name) - 97}_000019"
+        photograph(root / "leftImg8bit" / f"{stem}_leftImg8bit.png")
+        save(root / "gtFine" / f"{stem}_gtFine_labelIds.png", np.array([7, 11, 26], np.uint8)[LABELS])
+    photograph(root / "leftImg8bit/test/bonn/bonn_000009_000019_leftImg8bit.png")
+
+
+def ade20k(root: Path) -> None:
+    for number, (split, _) in enumerate(pairs(), 1):
+        folder, stem = {"train": ("training", "ADE_train"), "val": ("validation", "ADE_val")}[split]
+        photograph(root / "images" / folder / f"{stem}_{number:08}.jpg")
+        save(root / "annotations" / folder / f"{stem}_{number:08}.png", LABELS + 1)
+    photograph(root / "images" / "testing" / "ADE_test_00000001.jpg")
+
+
+def camvid(root: Path) -> None:
+    for split, name in pairs():
+        photograph(root / split / f"{name}.png")
+        save(root / f"{split}annot" / f"{name}.png", LABELS)
+
+
+def camvid_in_32_colours(root: Path) -> None:
+    for _, name in pairs():
+        photograph(root / "701_StillsRaw_full" / f"{name}.png")
+        save(root / "LabeledApproved_full" / f"{name}_L.png", np.array(camvid32.CLASSES.colours[:3], np.uint8)[LABELS])
+    for split, names in NAMES.items():
+        text(root / f"{split}.txt", "\n".join(names))
+
+
+def coco(root: Path) -> None:
+    for split, names in NAMES.items():
+        images, annotations = [], []
+        for number, name in enumerate(names):
+            photograph(root / f"{split}2017" / f"{name}.jpg")
+            images.append({"id": number, "file_name": f"{name}.jpg", "height": HEIGHT, "width": WIDTH})
+            annotations += [
+                {
+                    "id": 10 * number + label,
+                    "image_id": number,
+                    "category_id": label,
+                    "iscrowd": 0,
+                    "segmentation": [[number for point in polygon(label) for number in point]],
+                }
+                for label in BOXES
+            ]
+        categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+        tree = {"images": images, "annotations": annotations, "categories": categories}
+        text(root / "annotations" / f"instances_{split}2017.json", json.dumps(tree))
+
+
+def coco_panoptic(root: Path) -> None:
+    for split, names in NAMES.items():
+        images, annotations = [], []
+        for number, name in enumerate(names):
+            photograph(root / f"{split}2017" / f"{name}.jpg")
+            segments = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+            segments[..., 0] = LABELS + 1
+            save(root / "annotations" / f"panoptic_{split}2017" / f"{name}.png", segments)
+            images.append({"id": number, "file_name": f"{name}.jpg", "height": HEIGHT, "width": WIDTH})
+            info = [{"id": i + 1, "category_id": i + 1, "iscrowd": 0} for i in range(3)]
+            annotations.append({"image_id": number, "file_name": f"{name}.png", "segments_info": info})
+        categories = [{"id": i + 1, "name": f"c{i}", "isthing": 1, "color": COLOURS[i].tolist()} for i in range(3)]
+        tree = {"images": images, "annotations": annotations, "categories": categories}
+        text(root / "annotations" / f"panoptic_{split}2017.json", json.dumps(tree))
+
+
+def labelme(root: Path) -> None:
+    for split, name in pairs():
+        photograph(root / split / f"{name}.jpg")
+        shapes = [{"label": f"l{label}", "points": polygon(label), "shape_type": "polygon"} for label in BOXES]
+        tree = {"imagePath": f"{name}.jpg", "imageHeight": HEIGHT, "imageWidth": WIDTH, "imageData": None}
+        text(root / split / f"{name}.json", json.dumps(tree | {"shapes": shapes}))
+
+
+def cvat(root: Path) -> None:
+    for _, name in pairs():
+        photograph(root / "JPEGImages" / f"{name}.jpg")
+        save(root / "SegmentationClass" / f"{name}.png", COLOURS[LABELS])
+    text(root / "labelmap.txt", "background:0,0,0::\ncat:200,0,0::\ndog:0,0,200::\n")
+    text(root / "ImageSets" / "Segmentation" / "default.txt", "\n".join("abcdef"))
+
+
+def yolo(root: Path) -> None:
+    for split, name in pairs():
+        photograph(root / "images" / split / f"{name}.jpg")
+        lines = [f"{label - 1} " + " ".join(f"{x / WIDTH} {y / HEIGHT}" for x, y in polygon(label)) for label in BOXES]
+        text(root / "labels" / split / f"{name}.txt", "\n".join(lines))
+    settings = {"path": ".", "train": "images/train", "val": "images/val", "names": {0: "cat", 1: "dog"}}
+    text(root / "data.yaml", yaml.safe_dump(settings))
+
+
+def yolo_masks(root: Path) -> None:
+    for split, name in pairs():
+        photograph(root / "images" / split / f"{name}.jpg")
+        save(root / "masks" / split / f"{name}.png", LABELS)
+    settings = {"train": "images/train", "val": "images/val", "names": ["ground", "cat", "dog"], "masks_dir": "masks"}
+    text(root / "data.yaml", yaml.safe_dump(settings))
+
+
+def roboflow(root: Path) -> None:
+    for split, name in pairs():
+        folder = root / {"train": "train", "val": "valid"}[split]
+        photograph(folder / f"{name}_jpg.rf.0a.jpg")
+        save(folder / f"{name}_jpg.rf.0a_mask.png", LABELS)
+        text(folder / "_classes.csv", "Pixel Value, Class\n0, background\n1, cat\n2, dog\n")
+
+
+def folder_of_colours(root: Path) -> None:
+    for split, name in pairs():
+        photograph(root / "images" / split / f"{name}.jpg")
+        save(root / "masks" / split / f"{name}.png", COLOURS[LABELS])
+    settings = {"names": ["ground", "cat", "dog"], "colours": COLOURS.tolist()}
+    text(root / "dataset.yaml", yaml.safe_dump(settings))
+
+
+def folder_black_and_white(root: Path) -> None:
+    for _, name in pairs():
+        photograph(root / "a" / f"{name}.jpg")
+        save(root / "b" / f"{name}.png", (LABELS > 0) * np.uint8(255))
+
+
+def folder_side_by_side(root: Path) -> None:
+    for _, name in pairs():
+        photograph(root / f"{name}.jpg")
+        save(root / f"{name}_mask.png", LABELS)
+    text(root / "dataset.yaml", "names: [ground, cat, dog]\n")
+
+
+TREES: dict[str, tuple[str, Callable[[Path], None], int]] = {
+    "voc": ("voc", voc, 21),
+    "cityscapes": ("cityscapes", cityscapes, 19),
+    "ade20k": ("ade20k", ade20k, 150),
+    "camvid": ("camvid", camvid, 11),
+    "camvid32": ("camvid32", camvid_in_32_colours, 31),
+    "coco": ("coco", coco, 3),
+    "coco-panoptic": ("coco-panoptic", coco_panoptic, 3),
+    "labelme": ("labelme", labelme, 3),
+    "cvat": ("cvat", cvat, 3),
+    "yolo": ("yolo", yolo, 3),
+    "yolo, masks": ("yolo", yolo_masks, 3),
+    "roboflow": ("roboflow", roboflow, 3),
+    "folder, colours": ("folder", folder_of_colours, 3),
+    "folder, black and white": ("folder", folder_black_and_white, 2),
+    "folder, side by side": ("folder", folder_side_by_side, 3),
+}
+TWO_STEPS = [
+    *("model.backbone=test_resnet", "model.pretrained=false", "model.options.channels=8", "data.crop=[32,32]"),
+    *("train.batch_size=2", "train.epochs=1", "train.ema=null", "data.workers=0"),
+]
+
+
+def steps(run: Path) -> list[int]:
+    with open(run / "metrics.csv") as file:
+        return [int(row["step"]) for row in csv.DictReader(file)]
+
+
+def test_every_reader_has_a_tree() -> None:
+    assert {format for format, _, _ in TREES.values()} == set(READERS)
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_found_trained_predicted(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    format, plant, classes = TREES[name]
+    data, run = tmp_path / "data", tmp_path / "run"
+    plant(data)
+    result = train(data, overrides=TWO_STEPS, out=run, device="cpu")
+    assert 0 <= result.best_miou <= 1
+    assert load_recipe(run / "recipe.yaml").data.format == format
+    made = "no val split: " in capsys.readouterr().err  # of six photographs: by a hash, so not always four to two
+    assert made or steps(run) == [2]
+    assert steps(run)[0] >= 1
+    photograph(tmp_path / "new.jpg")
+    assert main(["predict", str(tmp_path / "new.jpg"), "--model", str(run), "--out", str(tmp_path / "out")]) == 0
+    predicted = np.asarray(Image.open(tmp_path / "out" / "new.png"))
+    assert predicted.shape == (HEIGHT, WIDTH)
+    assert predicted.max() < classes
+
+
+@pytest.mark.parametrize(
+    ("name", "archive"), [("voc", "voc.tar.gz"), ("cityscapes", "cityscapes.zip"), ("ade20k", "ade20k.zip")]
+)
+def test_the_benchmarks_are_packed_as_submissions(name: str, archive: str, tmp_path: Path) -> None:
+    _, plant, _ = TREES[name]
+    plant(tmp_path / "data")
+    train(tmp_path / "data", overrides=TWO_STEPS, out=tmp_path / "run", device="cpu")
+    arguments: list[Any] = ["predict", tmp_path / "data", "--model", tmp_path / "run", "--out", tmp_path / "out"]
+    assert main([*map(str, arguments), "--submission", name]) == 0
+    assert (tmp_path / "out" / archive).stat().st_size > 0
+
+
+@pytest.mark.parametrize(("name", "split"), [("voc", "train_aug"), ("cityscapes", "train")])
+def test_the_papers_recipes_run_with_the_papers_backbone(name: str, split: str, tmp_path: Path) -> None:
+    """resnet101c at output stride 16, on a smaller crop and batch."""
+    _, plant, _ = TREES[name]
+    plant(tmp_path / "data")
+    small = ["model.pretrained=false", "data.crop=[64,64]", "train.batch_size=2", "train.epochs=1", "data.workers=0"]
+    train(tmp_path / "data", name, small, out=tmp_path / "run", device="cpu")
+    recipe = load_recipe(tmp_path / "run" / "recipe.yaml")
+    assert (recipe.model.backbone, recipe.model.output_stride, recipe.data.train_split) == ("resnet101c", 16, split)
+    assert steps(tmp_path / "run") == [2]
