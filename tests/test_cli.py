@@ -1,5 +1,6 @@
 """The command line as a user meets it: help at once, no PyTorch for help, one line for a mistake."""
 
+import io
 import os
 import signal
 import subprocess
@@ -171,3 +172,13 @@ def test_models_lists_the_ten_systems_with_paper_and_cost(capsys: pytest.Capture
         assert all(float(number) > 0 for number in row.split()[1:4])
     assert "Yu et al., CVPR 2018" in cost
     assert "global_pooling" in plain
+
+
+def test_names_that_the_terminal_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file's name may hold bytes that are no text, and a terminal may know no letter beyond ASCII."""
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    assert main(["--version"]) == 0
+    print("ünï\udcff")
+    sys.stdout.flush()
+    assert shown.getvalue().endswith(rb"\xfcn\xef\udcff" + b"\n")

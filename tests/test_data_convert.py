@@ -422,3 +422,18 @@ def test_the_verb_makes_a_copy_that_trains(tmp_path: Path, capsys: pytest.Captur
     assert "train: 6\nval: 4 (held out of train)\n" in text
     assert f"pan data inspect '{tmp_path}/my copy'" in text
     assert {split: len(those) for split, those in names(tmp_path / "my copy").items()} == {"train": 6, "val": 4}
+
+
+def test_where_nothing_was_copied_no_copy_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = camvid(tmp_path / "set", val=["a"])
+    (source / "valannot" / "a.png").write_bytes(b"")
+    assert main(["data", "convert", str(source), str(tmp_path / "copy")]) == 2
+    assert "the copy is in" not in capsys.readouterr().out
+
+
+def test_a_link_to_itself_is_no_destination(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = camvid(tmp_path / "set", val=["a"])
+    (tmp_path / "loop").symlink_to("loop")
+    for destination in (tmp_path / "loop", tmp_path / "loop" / "x"):
+        assert main(["data", "convert", str(source), str(destination)]) == 2
+        assert str(destination) in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +172,34 @@ def test_every_format_gets_a_val_split(tmp_path: Path, image: str, mask: str, fo
         assert opened.format == format
         assert split(opened)["val"] == ["photograph 4", "photograph 9"]
         assert len(opened.splits["train"]) == 10
+
+
+def test_an_edited_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "splits.json").write_text('{"train": ["a"], "val": ["b"]}', encoding="utf-8-sig")
+    assert split(make_splits(dataset(tmp_path, ["a", "b"]))) == {"train": ["a"], "val": ["b"]}
+
+
+def test_names_that_are_of_no_photograph_are_told(tmp_path: Path) -> None:
+    (tmp_path / "splits.json").write_text('{"train": ["a"], "val": ["b.jpg"]}')
+    note = "1 names in splits.json are of no photograph and count for nothing (b.jpg)"
+    assert note in make_splits(dataset(tmp_path, ["a", "b"])).notes
+
+
+def test_a_file_nested_beyond_all_bounds(tmp_path: Path) -> None:
+    (tmp_path / "splits.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match="is not valid JSON"):
+        make_splits(dataset(tmp_path, ["a", "b"]))
+
+
+def test_nothing_is_remembered_while_there_are_problems(tmp_path: Path) -> None:
+    """The split that is missing may be one that cannot be read."""
+    assert set(make_splits(replace(dataset(tmp_path, ["a", "b"]), problems=("val.json is cut",))).splits) == {
+        "train",
+        "val",
+    }
+    assert not (tmp_path / "splits.json").exists()
+
+
+def test_an_empty_name_is_no_folder() -> None:
+    with pytest.raises(UserError, match=r"an empty name; write \. for the folder you are in"):
+        open_dataset("")

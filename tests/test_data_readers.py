@@ -509,7 +509,7 @@ def test_a_dataset_yaml_that_cannot_be_understood(tmp_path: Path, yaml: str, sai
 def test_a_dataset_yaml_that_is_no_text(tmp_path: Path) -> None:
     plant(tmp_path, "images/train/a.jpg", "masks/train/a.png")
     (tmp_path / "dataset.yaml").write_bytes(b"names: [\xff\xfe]")
-    assert f"{tmp_path / 'dataset.yaml'} is not valid YAML" in complaint(tmp_path)
+    assert f"{tmp_path / 'dataset.yaml'} is not text in UTF-8" in complaint(tmp_path)
 
 
 def test_a_dataset_yaml_that_is_a_folder(tmp_path: Path) -> None:

@@ -111,6 +111,8 @@ def broken(tmp_path_factory):
     (folder / "empty.pth").write_bytes(b"")
     (folder / "half.pth").write_bytes((folder / "pan.pth").read_bytes()[:100_000])
     torch.save([1, 2], folder / "list.pth")
+    torch.save({**net.state_dict(), "segmentation_head.0.weight": torch.zeros(())}, folder / "flat.pth")
+    torch.save({**net.state_dict(), 5: torch.zeros(1)}, folder / "numbered.pth")
     torch.save({k: v for k, v in net.state_dict().items() if not k.startswith("encoder.")}, folder / "top.pth")
     one = {k: v[:1] if k.startswith("segmentation_head") else v for k, v in net.state_dict().items()}
     del one["segmentation_head.0.bias"]
@@ -121,6 +123,8 @@ def broken(tmp_path_factory):
     config = json.loads((folder / "folder" / "config.json").read_text())
     (folder / "deep").mkdir()
     (folder / "deep" / "config.json").write_text(json.dumps(config | {"encoder_depth": 4}))
+    (folder / "odd").mkdir()
+    (folder / "odd" / "config.json").write_text(json.dumps(config | {"encoder_output_stride": "16"}))
     (folder / "none").mkdir()
     return folder
 
@@ -137,6 +141,9 @@ def broken(tmp_path_factory):
         ("empty.pth", "resnet18", "is damaged or holds no weights"),
         ("half.pth", "resnet18", "is damaged or holds no weights"),
         ("list.pth", "resnet18", "holds no state dict"),
+        ("flat.pth", "resnet18", "is missing or no convolution"),
+        ("numbered.pth", "resnet18", "holds no state dict"),
+        ("odd", None, "has encoder_output_stride='16'; save the model again"),
         ("unet.pth", "resnet18", "holds no PAN of segmentation-models-pytorch"),
         ("unet", None, "holds a Unet of segmentation-models-pytorch; only its PAN"),
         ("deep", None, "has encoder_depth=4; only 5"),

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pyramid_attention.classes import IGNORE
-from pyramid_attention.data import READERS, open_dataset, readers
+from pyramid_attention.data import READERS, fit_masks, open_dataset, readers
 from pyramid_attention.data.readers import coco
 from pyramid_attention.data.readers.coco import uncompressed
 from pyramid_attention.errors import MissingExtra, UserError
@@ -476,4 +476,35 @@ def test_panoptic_masks_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"has no folder .*panoptic_val2017 of PNGs beside it; unpack panoptic_val2017\.zip"
     ):
+        open_dataset(tmp_path)
+
+
+def test_panoptic_masks_of_another_size_are_fitted_on_request(tmp_path: Path) -> None:
+    panoptic(tmp_path, [[3, 3, 0]] * 2, [{"id": 3, "category_id": 200}])
+    photograph(tmp_path / "val2017" / "1.jpg", (6, 4))
+    assert rows(fit_masks(open_dataset(tmp_path)).split("val")[0].read_mask()) == ["1111xx"] * 4
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "said"),
+    [
+        ([[10**400] * 6], "has coordinates that are no numbers"),
+        ({"size": [100_000, 100_000], "counts": [10**10]}, "has run lengths of 10000000000 pixels, more than"),
+    ],
+)
+def test_numbers_beyond_all_bounds(tmp_path: Path, segmentation: Any, said: str) -> None:
+    published(tmp_path, [annotation(1, 1, 1, segmentation)], images=[{"id": 1, "file_name": "1.jpg"}])
+    (problem,) = (problem for problem in open_dataset(tmp_path).problems if "outline" not in problem)
+    assert said in problem
+
+
+def test_each_annotation_file_that_is_cut_short_is_told(tmp_path: Path) -> None:
+    file = published(tmp_path, [annotation(1, 1, 1, [square(0, 0, 2, 2)])])
+    for split in ("val", "test"):
+        file.with_name(f"instances_{split}2017.json").write_text('{"images": [')
+    dataset = open_dataset(tmp_path)
+    assert set(dataset.splits) == {"train"}
+    assert ["is not valid JSON" in problem for problem in dataset.problems] == [True, True]
+    file.unlink()
+    with pytest.raises(UserError, match=r"instances_test2017.* … .*instances_val2017\.json is not valid JSON"):
         open_dataset(tmp_path)

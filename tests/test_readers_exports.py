@@ -632,3 +632,50 @@ def test_an_unreadable_folder(tmp_path: Path, tree: str, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(os, "scandir", refuse)
     assert complaint(tmp_path, tree).startswith(f"cannot list {tmp_path / place}: Permission denied; check")
+
+
+def test_labelme_is_known_by_any_of_its_files(tmp_path: Path) -> None:
+    picture(tmp_path / "t.jpg")
+    labelme(tmp_path / "t.JSON", ("dog", LEFT))
+    text(tmp_path / "a.json", "")
+    text(tmp_path / "b.json", "[1, 2]")
+    text(tmp_path / "splits.json", '{"train": ["t"], "val": []}')  # remembered by an earlier run
+    dataset = open_dataset(tmp_path)
+    assert names(dataset) == {"train": ["t"]}
+    assert dataset.notes == ()
+    assert len(dataset.problems) == 2
+    assert not any("splits.json" in problem for problem in dataset.problems)
+
+
+def test_labelme_a_label_of_blanks(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    labelme(tmp_path / "a.json", (" ", LEFT))
+    assert "shape 0 has no label" in open_dataset(tmp_path).problems[0]
+
+
+def test_yolo_names_that_yaml_takes_for_something_else(tmp_path: Path) -> None:
+    yolo(tmp_path, "train: images/train\nnames: [cat, no]", a="")
+    assert "the name of class 1 is False, which YAML does not take as text; quote it" in complaint(tmp_path)
+
+
+def test_yolo_settings_nested_beyond_all_bounds(tmp_path: Path) -> None:
+    yolo(tmp_path, "train: x\nnames: " + "[" * 5000)
+    assert "is not valid YAML" in complaint(tmp_path)
+
+
+def test_yolo_no_mask_at_all(tmp_path: Path) -> None:
+    yolo(tmp_path, "train: images/train\nval: images/val\nnames: [cat, dog]\nmasks_dir: masks", a="")
+    assert "no photograph has a mask. 1 of 1 photographs have no mask in masks" in complaint(tmp_path)
+
+
+def test_yolo_settings_called_dataset_yaml(tmp_path: Path) -> None:
+    yolo(tmp_path, a="0 0 0 1 0 1 1")
+    (tmp_path / "data.yaml").rename(tmp_path / "dataset.yaml")
+    assert open_dataset(tmp_path).format == "yolo"
+
+
+def test_roboflow_a_split_without_its_table_is_noted(tmp_path: Path) -> None:
+    roboflow(tmp_path)
+    (tmp_path / "valid" / "_classes.csv").unlink()
+    (note,) = open_dataset(tmp_path).notes
+    assert note == f"{tmp_path / 'valid'} is left out, for it has no _classes.csv; copy that of another split there"

@@ -494,3 +494,47 @@ def test_what_is_not_black_and_white(tmp_path: Path) -> None:
     assert "hold the ids [0, 255], which do not say how many classes there are" in complaint(tmp_path)
     (tmp_path / "dataset.yaml").write_text("names: {0: nothing, 255: cell}")
     assert folder.read(tmp_path).classes.names == ("nothing", "cell")
+
+
+def test_broken_masks_do_not_hide_one_another(tmp_path: Path) -> None:
+    """Without names all masks are read to find the classes: those that cannot be are told with the samples."""
+    plant(tmp_path, *(f"images/train/{stem}.jpg" for stem in "abc"), *(f"masks/train/{stem}.png" for stem in "abc"))
+    plant(tmp_path, "images/val/a.jpg", "masks/val/a.png")
+    for stem in "ab":
+        (tmp_path / "masks" / "train" / f"{stem}.png").write_bytes(b"")
+    dataset = open_dataset(tmp_path)
+    assert len(dataset.classes) == 3
+    for sample in dataset.split("train")[:2]:
+        with pytest.raises(UserError, match="is not a picture in a known format"):
+            sample.read_mask()
+    assert dataset.split("train")[2].read_mask().tolist() == IDS.tolist()
+
+
+@pytest.mark.parametrize("yaml", ["", "names: [a, b, c]"])
+def test_masks_that_are_jpegs_are_refused(tmp_path: Path, yaml: str) -> None:
+    """Ids next to one another become others, which are classes too: nothing else would tell."""
+    plant(tmp_path, "images/train/a.jpg", "images/val/a.jpg", "masks/train/a.jpg", "masks/val/a.jpg")
+    (tmp_path / "dataset.yaml").write_text(yaml)
+    with pytest.raises(UserError, match=r"a\.jpg is a JPEG, whose compression changes the ids .* as PNG"):
+        open_dataset(tmp_path).split("train")[0].read_mask()
+
+
+def test_a_damaged_mask_does_not_hide_what_the_others_show(tmp_path: Path) -> None:
+    colours = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0]], np.uint8)
+    plant(tmp_path, "images/train/a.jpg", "images/train/b.jpg", "masks/train/b.png", pixels=colours[IDS])
+    (tmp_path / "masks" / "train" / "a.png").write_bytes(b"")
+    (tmp_path / "dataset.yaml").write_text("colours: [[0, 0, 0], [255, 0, 0], [0, 255, 0]]")
+    assert folder.read(tmp_path).split("train")[1].read_mask().tolist() == IDS.tolist()
+
+
+def test_lists_with_an_upper_case_suffix(tmp_path: Path) -> None:
+    plant(tmp_path, "images/a.jpg", "images/b.jpg", "masks/a.png", "masks/b.png")
+    (tmp_path / "TRAIN.TXT").write_text("a")
+    (tmp_path / "VAL.TXT").write_text("b")
+    assert (names(open_dataset(tmp_path)), names(open_dataset(tmp_path), "val")) == (["a"], ["b"])
+
+
+def test_a_dataset_yaml_nested_beyond_all_bounds(tmp_path: Path) -> None:
+    plant(tmp_path, "images/train/a.jpg", "masks/train/a.png")
+    (tmp_path / "dataset.yaml").write_text("names: " + "[" * 5000)
+    assert "is not valid YAML" in complaint(tmp_path)

@@ -1,6 +1,7 @@
 """Cityscapes, ADE20K and the original CamVid, each in the layout of its archive."""
 
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -372,3 +373,24 @@ def test_listing_opens_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Image, "open", refuse)
     assert open_dataset(tmp_path).split("train")
+
+
+def test_ade20k_is_known_by_its_names_whatever_else_lies_there(tmp_path: Path) -> None:
+    home = scenes(tmp_path)
+    for number in range(20):  # folders are listed in no order
+        (home / "annotations" / "training" / f"{number}.txt").write_text("")
+    assert open_dataset(tmp_path).format == "ade20k"
+
+
+def test_cityscapes_masks_without_their_photographs_are_noted(tmp_path: Path) -> None:
+    streets(tmp_path)
+    shutil.rmtree(tmp_path / "leftImg8bit" / "val")
+    note = f"{tmp_path / 'gtFine' / 'val'} is left out: {tmp_path / 'leftImg8bit' / 'val'} is not there"
+    assert note in open_dataset(tmp_path).notes
+
+
+def test_two_lists_of_one_split_of_camvid(tmp_path: Path) -> None:
+    drives(tmp_path, "a", "b")
+    (tmp_path / "val.txt").write_text("a\n")
+    (tmp_path / "valid.txt").write_text("b\n")
+    assert "holds val.txt and valid.txt, both the split 'val'; join them" in complaint(tmp_path)

@@ -11,8 +11,9 @@ from PIL import Image
 from scipy.io import savemat
 
 from pyramid_attention.classes import IGNORE, voc_colours
-from pyramid_attention.data import READERS, Dataset, open_dataset, readers
+from pyramid_attention.data import READERS, Dataset, fit_masks, open_dataset, readers
 from pyramid_attention.data.readers import voc
+from pyramid_attention.data.readers.listing import read_names
 from pyramid_attention.errors import MissingExtra, UserError
 
 IDS = np.array([[0, 1, 20, 255], [15, 15, 0, 255]], dtype=np.uint8)
@@ -494,3 +495,35 @@ def test_other_layouts_are_not_vocs(tmp_path: Path, files: list[str]) -> None:
     for file in files:
         names(tmp_path / file)
     assert not voc.detect(tmp_path)
+
+
+def test_masks_of_another_size_are_fitted_on_request(tmp_path: Path) -> None:
+    home = devkit(tmp_path)
+    small = np.array([[1, 2], [3, 255]], np.uint8)
+    mask(home, "a", ids=small)
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(home / "JPEGImages" / "a.jpg")
+    (sample, *_) = fit_masks(open_dataset(tmp_path)).split("train")
+    assert sample.read_mask().tolist() == np.kron(small, np.ones((2, 2), np.uint8)).tolist()
+
+
+def test_sbd_masks_of_another_size_are_fitted_on_request(tmp_path: Path) -> None:
+    devkit(tmp_path)
+    sbd(tmp_path / "benchmark_RELEASE" / "dataset", "d", "", ids=np.full((2, 2), 7, np.uint8))
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "VOCdevkit" / "VOC2012" / "JPEGImages" / "d.jpg")
+    (sample,) = (s for s in fit_masks(open_dataset(tmp_path)).split("train_aug") if s.name == "d")
+    assert sample.read_mask().tolist() == [[7] * 4] * 4
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("my photo.jpg", "my photo"),
+        ('"my photo"', "my photo"),
+        ("JPEGImages/my photo.JPG SegmentationClass/my photo.png", "my photo"),
+        ("/JPEGImages/a.jpg /SegmentationClass/a.png", "a"),
+        ("a.b", "a.b"),
+        ("2007_000032", "2007_000032"),
+    ],
+)
+def test_names_in_a_list(tmp_path: Path, line: str, name: str) -> None:
+    assert read_names(names(tmp_path / "train.txt", line)) == [name]

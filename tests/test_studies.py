@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import date
 
 import pytest
 import yaml
@@ -78,6 +79,7 @@ def test_systems_compares_all_of_them_and_gau_all_gates():
         ({"reference": "gat"}, "the reference 'gat' is no variant. Did you mean 'gate'?"),
         ({"variants": {}}, "variants"),
         ({"variants": {"gate": {"train.epochs": 3}}}, "variant 'gate' sets train.epochs, but data and budget must be"),
+        ({"fields": {"train.epochs": date(2020, 1, 1)}}, "recipe field 'train.epochs'"),
         ({"variants": {"gate": {"data.crop": [8, 8]}}}, "variant 'gate' sets data.crop"),
         ({"variants": {"gate": {"data": {"crop": [8, 8]}}}}, "variant 'gate' sets data,"),
         ({"variants": {"gate": {"train": {"epochs": 3}}}}, "variant 'gate' sets train,"),
@@ -108,16 +110,22 @@ def test_a_study_that_makes_no_sense_is_refused(change, says, tmp_path, capsys):
         (["gau", "shapes", "--seeds", "a"], "--seeds takes whole numbers"),
         (["gau", "shapes", "--set", "train.epoch=1"], "no field 'train.epoch'. Did you mean 'train.epochs'?"),
         (["gau", "shapes", "--resume"], "--resume needs --out"),
+        (["gau", "shapes", "--device", "cuba"], "there is no device 'cuba'. Did you mean 'cuda'?"),
     ],
 )
 def test_mistakes_on_the_command_line(arguments, says, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["ablate", *arguments]) == 2
     assert says in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_text_that_is_no_study(tmp_path):
-    for text, says in [("[1, 2]", "must have the fields"), ("a: [", "is not valid YAML")]:
+    for text, says in [
+        ("[1, 2]", "must have the fields"),
+        ("a: [", "is not valid YAML"),
+        ("[" * 5000, "is not valid YAML"),
+    ]:
         (tmp_path / "s.yaml").write_text(text)
         with pytest.raises(UserError, match=says):
             load_study(tmp_path / "s.yaml")

@@ -156,9 +156,10 @@ def read_label_map(path: PathLike) -> NDArray[np.uint8] | NDArray[np.int32]:
     H×W uint8 where the file has 8 bits a pixel or fewer, int32 otherwise.
 
     Raises:
-        UserError: as `read_image`, and on a mask that holds colours instead of ids.
+        UserError: as `read_image`, and on a mask that holds colours instead of ids, or is a JPEG.
     """
     with _opened(path) as image:
+        lossy = image.format in ("JPEG", "MPO")
         if image.mode in ("RGB", "RGBA"):
             rgb = np.asarray(image.convert("RGB"))
             if (rgb != rgb[:, :, :1]).any():
@@ -166,11 +167,20 @@ def read_label_map(path: PathLike) -> NDArray[np.uint8] | NDArray[np.int32]:
                     f"{path} is a colour picture where a mask of class ids is expected; save the mask with one number"
                     " per pixel (indexed or grey PNG)"
                 )
+            if lossy:
+                raise _no_ids(path)
             return rgb[:, :, 0].copy()
         if image.mode not in ("P", "L", "1", "I", "I;16", "I;16L", "I;16B", "I;16N"):
             raise UserError(f"{path} has pixels of type {image.mode}; a mask is an indexed or grey PNG of class ids")
+        if lossy:
+            raise _no_ids(path)
         narrow = image.mode in ("P", "L", "1")
         return np.array(image, np.uint8) if narrow else np.array(image, np.int32)
+
+
+def _no_ids(path: PathLike) -> UserError:
+    """What is said of a JPEG: ids next to one another become others, which may well be classes too."""
+    return UserError(f"{path} is a JPEG, whose compression changes the ids of a mask; save the masks as PNG")
 
 
 def write_label_map(path: PathLike, labels: NDArray[np.uint8], classes: ClassTable) -> None:

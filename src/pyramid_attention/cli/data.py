@@ -124,7 +124,8 @@ def convert(
     for name, count in conversion.done.items():
         made = " (held out of train)" if not dataset.splits.get(name) else ""
         print(f"{name}: {count:,}{made}")
-    print(f"the copy is in {destination}; try: pan data inspect {shlex.quote(str(destination))}")
+    if any(conversion.done.values()):
+        print(f"the copy is in {destination}; try: pan data inspect {shlex.quote(str(destination))}")
     if len(conversion.failed) > 1:
         for name, reason in conversion.failed:
             print(f"failed: {name}: {reason}", file=sys.stderr)

@@ -5,6 +5,7 @@ The verbs import the library inside their functions, so that `pan --help` answer
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 import threading
@@ -99,6 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done, 1 some inputs of many failed and the rest were done, 2 a mistake of the user's (one line on stderr),
     `INTERRUPTED` (130) by Ctrl-C or SIGTERM.
     """
+    for stream in (sys.stdout, sys.stderr):  # names of files may hold what the terminal's encoding has not
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     words = [word for word in given if word != "--debug"] or ["--help"]

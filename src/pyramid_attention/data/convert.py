@@ -14,6 +14,7 @@ from __future__ import annotations
 import filecmp
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -135,7 +136,7 @@ def _with_val(dataset: Dataset, val: float | None, group: str | None) -> dict[st
 def _begin(dataset: Dataset, destination: Path, splits: Mapping[str, Sequence[Sample]]) -> None:
     """Make the folder and write what tells this conversion from others, or check that it is the same as before."""
     source = None if dataset.root is None else dataset.root.resolve()
-    place = destination.resolve()
+    place = Path(os.path.realpath(destination))  # a link to itself is told when the folder is made
     if source is not None and (place.is_relative_to(source) or source.is_relative_to(place)):
         raise UserError(f"{destination} and {dataset.root} lie in one another; choose a folder beside the data set")
     members = sorted(f"{name}/{sample.name}" for name, samples in splits.items() for sample in samples)

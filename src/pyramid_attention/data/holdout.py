@@ -48,13 +48,17 @@ def make_splits(dataset: Dataset) -> Dataset:
         file = dataset.root / FILE
         where = f", see {file}"
         try:
-            if places != before:
+            if places != before and not dataset.problems:  # which may hide a split
                 write_json(file, {split: sorted(n for n in places if places[n] == split) for split in ("train", "val")})
         except UserError as error:
             where = f"; they are not remembered ({error}) but told by a hash of the names, which is the same every time"
-    note = f"no val split: {sum(held)} of {len(held)} photographs were set aside{where}"
+    notes = [f"no val split: {sum(held)} of {len(held)} photographs were set aside{where}"]
+    known = {sample.name for sample in samples}
+    if unknown := [name for name in before if name not in known]:
+        some = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
+        notes.append(f"{len(unknown)} names in {FILE} are of no photograph and count for nothing ({some})")
     splits = {split: [s for s in samples if places[s.name] == split] for split in ("train", "val")}
-    return replace(dataset, splits=splits, notes=(*dataset.notes, note))
+    return replace(dataset, splits=splits, notes=(*dataset.notes, *notes))
 
 
 def remembered(root: Path | None) -> dict[str, str]:
@@ -67,12 +71,12 @@ def remembered(root: Path | None) -> dict[str, str]:
         return {}
     file = root / FILE
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = json.loads(file.read_text(encoding="utf-8-sig"))  # editors on Windows begin with a byte order mark
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}; check its permissions") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{file} is not valid JSON ({error}); correct it, or remove it to make new splits") from error
     lists = list(data.values()) if isinstance(data, dict) and set(data) == {"train", "val"} else [None]
     if not all(isinstance(listed, list) and all(isinstance(name, str) for name in listed) for listed in lists):

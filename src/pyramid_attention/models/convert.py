@@ -139,6 +139,9 @@ def _read(source: Path) -> _Checkpoint:
         if model != "PAN":
             raise UserError(f"{source} holds a {model} of segmentation-models-pytorch; only its PAN can be taken over")
         _refuse_unlike(source, config)
+        for name, kind in (("encoder_name", str), ("encoder_output_stride", int)):
+            if not isinstance(config.get(name, kind()), kind):
+                raise UserError(f"{source / 'config.json'} has {name}={config[name]!r}; save the model again")
     if not path.is_file():
         raise UserError(
             f"{path} does not exist; give a file of weights or a folder saved by segmentation-models-pytorch"
@@ -157,7 +160,9 @@ def _read(source: Path) -> _Checkpoint:
         ) from error
     if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
-    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
+    if not isinstance(loaded, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in loaded.items()
+    ):
         raise UserError(f"{path} holds no state dict (tensors by name); save model.state_dict()")
     return _Checkpoint(path, dict(loaded), config)
 
@@ -180,12 +185,12 @@ def _network_weights(checkpoint: _Checkpoint) -> dict[str, Tensor]:
                 for key, value in checkpoint.weights.items()
                 if key.startswith(prefix) and not key.startswith(f"{prefix}classification_head.")
             }
-            if REQUIRED[1] in weights:
+            if REQUIRED[1] in weights and weights[REQUIRED[1]].ndim == 4:
                 return weights
     some = ", ".join(list(checkpoint.weights)[:3])
     raise UserError(
-        f"{checkpoint.path} holds no PAN of segmentation-models-pytorch: {' or '.join(REQUIRED)} is missing (it has"
-        f" {some}, …)"
+        f"{checkpoint.path} holds no PAN of segmentation-models-pytorch: {' or '.join(REQUIRED)} is missing or no"
+        f" convolution (it has {some}, …)"
     )
 
 

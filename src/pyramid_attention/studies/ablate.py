@@ -20,6 +20,7 @@ import yaml
 from ..data import Dataset, check_samples, reduce_samples
 from ..errors import UserError
 from ..files import free_folder, holds_files, make_folder, whole_file
+from ..inference.devices import resolve_device
 from ..models import list_options
 from ..models.cost import Cost, measure_cost
 from ..report.comparison import Comparison, Variant, write_comparison
@@ -72,6 +73,7 @@ def run_study(
         UserError: a study, recipe or data set that is wrong, or a folder that holds something else. What fails while a
             variant is built or trained is kept in the result instead, and the other variants go on.
     """
+    resolve_device(device)  # before anything is trained or written
     name = "study" if isinstance(study, Study) else Path(study).stem
     study = study if isinstance(study, Study) else load_study(study, seeds)
     if out is not None and not resume and holds_files(Path(out)):

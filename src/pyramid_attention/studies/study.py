@@ -65,7 +65,7 @@ class Study(BaseModel):
 
 def overrides(fields: Fields) -> list[str]:
     """Fields as `load_recipe` takes them: "train.epochs=5"."""
-    return [f"{name}={json.dumps(value)}" for name, value in fields.items()]
+    return [f"{name}={json.dumps(value, default=str)}" for name, value in fields.items()]  # a date, say
 
 
 def list_studies() -> list[str]:
@@ -96,7 +96,7 @@ def load_study(name: str | Path, seeds: tuple[int, ...] | None = None) -> Study:
         raise UserError(f"no study is called '{name}'.{nearest(str(name), list_studies())} A file ends in .yaml")
     try:
         tree = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"the study {name} is not valid YAML: {error}") from None
     if not isinstance(tree, dict):
         raise UserError(f"the study {name} must have the fields title, reference and variants")

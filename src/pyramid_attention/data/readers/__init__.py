@@ -83,6 +83,8 @@ def open_dataset(data: str | Path, format: str | None = None, *, make_val: bool 
         raise UserError(f"the options {', '.join(sorted(options))} belong to shapes; {data} takes none")
     if format is not None and format not in READERS:
         raise UserError(f"there is no format '{format}'.{nearest(format, READERS)}")
+    if not str(data):
+        raise UserError("the data set's folder is an empty name; write . for the folder you are in")
     root = Path(data)
     if not os.path.isdir(root):
         what = "is a file, not a folder" if os.path.exists(root) else "does not exist"

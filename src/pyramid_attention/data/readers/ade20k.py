@@ -123,9 +123,8 @@ def _home(root: Path) -> Path | None:
 
 
 def _named_as_published(folder: Path) -> bool:
-    """Whether the first file that is found in `folder` has a name of ADE20K: its layout is others' too."""
+    """Whether a file in `folder` has a name of ADE20K: its layout is others' too."""
     if not os.path.isdir(folder):
         return False
     with listing(), os.scandir(folder) as entries:
-        names = (entry.name for entry in entries if not entry.name.startswith("."))
-        return next(names, "").startswith("ADE_")
+        return any(entry.name.startswith("ADE_") for entry in entries)

@@ -66,7 +66,8 @@ def read(root: Path) -> Dataset:
     masks_by_split = subfolders(top["gtfine"])
     splits: dict[str, list[Sample]] = {}
     notes, problems = [], []
-    for split, folder in subfolders(top["leftimg8bit"]).items():
+    images_by_split = subfolders(top["leftimg8bit"])
+    for split, folder in images_by_split.items():
         if split == "test":
             notes.append(
                 f"{folder} is left out: the published masks of test are dummies, the server keeps the true ones"
@@ -86,6 +87,11 @@ def read(root: Path) -> Dataset:
                 FileSample(name, image, mask, OF_IDS if name in ids.files else OF_TRAIN_IDS)
                 for name, image, mask in pairs
             ]
+    notes += [
+        f"{folder} is left out: {top['leftimg8bit'] / split} is not there"
+        for split, folder in masks_by_split.items()
+        if split not in (*images_by_split, "test")
+    ]
     if not splits:
         raise UserError(
             f"{root} holds no photograph with a mask{': ' + notes[0] if notes else ''}; expected {LAYOUT} (masks that"

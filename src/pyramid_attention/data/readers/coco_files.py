@@ -68,11 +68,21 @@ class Photograph(NamedTuple):
 
 @dataclass
 class Findings:
-    """What is gathered over the files of all splits."""
+    """What is gathered over the files of all splits; `broken` are those of the problems that are whole files."""
 
     categories: dict[int, dict[str, Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+    def tables(self, path: Path) -> dict[str, list[Any]] | None:
+        """What `read_tables` reads; None where the file is broken, so that those of other splits are looked at too."""
+        try:
+            return read_tables(path)
+        except UserError as error:
+            self.broken.append(str(error))
+            self.problems.append(str(error))
+            return None
 
     def declare(self, path: Path, entries: list[dict[str, Any]]) -> None:
         """Take in the categories of a file."""

@@ -26,7 +26,7 @@ from ...classes import IGNORE, ClassTable
 from ...errors import UserError
 from ...images import read_image
 from ..samples import Dataset, MaskFileSample
-from .coco_files import Findings, Photograph, annotation_files, read_tables
+from .coco_files import Findings, Photograph, annotation_files
 from .disk import few, files_below, left_out
 
 LAYOUT = "annotations/panoptic_train.json with annotations/panoptic_train/a.png and train/a.jpg"
@@ -50,12 +50,14 @@ def read(root: Path) -> Dataset:
     labels: dict[int, int] = {}  # of each category; complete before the first mask is read
     splits = {}
     for split, (tag, path) in files.items():
-        data = read_tables(path)
+        if (data := found.tables(path)) is None:
+            continue
         found.declare(path, data["categories"])
         photographs = found.photographs(root, split, tag, path, data["images"])
         splits[split] = _samples(root, path, data["annotations"], photographs, found, labels)
     if not any(splits.values()):
-        raise UserError(f"{root} holds no photographs with panoptic masks; expected {LAYOUT}")
+        nothing = f"{root} holds no photographs with panoptic masks; expected {LAYOUT}"
+        raise UserError(" … ".join(found.broken) or nothing)
     order = sorted(found.categories)
     labels |= {category: i for i, category in enumerate(order)}
     colours: list[Any] = [found.categories[category].get("color") for category in order]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ...classes import IGNORE, ClassTable, Colour
 from ...errors import UserError
-from ...images import read_image, read_label_map
+from ...images import pixel_type, read_image, read_label_map
 from ..samples import ColourSample, FileSample, Sample, id_lookup
 from .folder_yaml import Settings
 
@@ -42,7 +42,8 @@ def find_meaning(root: Path, masks: Sequence[Path], settings: Settings) -> Meani
     """What the masks mean. None is opened where `dataset.yaml` gives names and no colours, all are where it gives none.
 
     Raises:
-        UserError: `dataset.yaml` does not say what is needed, or contradicts itself; a mask cannot be read.
+        UserError: `dataset.yaml` does not say what is needed, or contradicts itself; no mask can be read. (One of many
+            that cannot be read is passed over here, and told with all others when the samples are.)
     """
     if settings.colours is not None:
         classes = settings.class_table(settings.names or {i: f"class {i}" for i in settings.colours})
@@ -51,8 +52,9 @@ def find_meaning(root: Path, masks: Sequence[Path], settings: Settings) -> Meani
     if settings.names is not None:
         names = settings.names
     else:
-        found = _all_ids(root, masks, settings)
-        if settings.void is None and found <= {0, 1, IGNORE} and _is_black_and_white(masks):
+        by_mask = _ids_by_mask(root, masks, settings)
+        found = set[int]().union(*by_mask.values())
+        if settings.void is None and found <= {0, 1, IGNORE} and _is_black_and_white(by_mask):
             return Meaning(ClassTable.of(["background", "object"]), {BLACK: 0, WHITE: 1})
         names = _counted(root, found, settings)
     return Meaning(settings.class_table(names), id_lookup(sorted(names), settings.void_ids))
@@ -73,7 +75,10 @@ def _shows_colours(masks: Sequence[Path], settings: Settings, colours: Mapping[i
     differ = False
     count = min(LOOKED_AT, len(masks))
     for mask in (masks[i * len(masks) // count] for i in range(count)):
-        shown = _shown_by_id(mask)
+        try:
+            shown = _shown_by_id(mask)
+        except UserError:  # damaged: told when it is read
+            continue
         if shown is None:
             return True
         ids_fit = ids_fit and shown.keys() <= names | {*settings.void_ids}
@@ -97,21 +102,27 @@ def _shown_by_id(mask: Path) -> dict[int, Colour] | None:
     return {int(i): (int(r), int(g), int(b)) for i, (r, g, b) in zip(ids, shown[first], strict=True)}
 
 
-def _all_ids(root: Path, masks: Sequence[Path], settings: Settings) -> set[int]:
-    """The ids that all masks together hold; a `UserError` that lists the colours where some are in colours."""
+def _ids_by_mask(root: Path, masks: Sequence[Path], settings: Settings) -> dict[Path, set[int]]:
+    """The ids in each mask that can be read; a `UserError` that lists the colours where some are in colours."""
 
-    def held(mask: Path) -> set[int] | None:
+    def held(mask: Path) -> set[int] | UserError | None:
         try:
             return set(np.unique(read_label_map(mask)).tolist())
-        except UserError:
-            read_image(mask)  # so that a damaged file is not taken for one in colours
-            return None
+        except UserError as error:
+            try:
+                read_image(mask)
+            except UserError as damage:
+                return damage
+            return error if pixel_type(mask) == "L" else None  # grey and yet without ids: a JPEG
 
     with ThreadPoolExecutor(max_workers=4) as pool:
         found = dict(zip(masks, pool.map(held, masks), strict=True))
+    faults = {mask: fault for mask, fault in found.items() if isinstance(fault, UserError)}
+    if masks and len(faults) == len(masks):
+        raise faults[masks[0]]
     if in_colours := [mask for mask, ids in found.items() if ids is None]:
-        raise UserError(_ask_for_colours(root, masks, in_colours, settings))
-    return set[int]().union(*(ids for ids in found.values() if ids is not None))
+        raise UserError(_ask_for_colours(root, [mask for mask in masks if mask not in faults], in_colours, settings))
+    return {mask: ids for mask, ids in found.items() if isinstance(ids, set)}
 
 
 def _ask_for_colours(root: Path, masks: Sequence[Path], in_colours: Sequence[Path], settings: Settings) -> str:

@@ -77,7 +77,7 @@ def read_settings(path: Path) -> Settings:
         return Settings(path)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; check its permissions") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: no text, or a date that is none
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no text, or a date that is none
         raise UserError(f"{path} is not valid YAML ({error}); write as in: names: [background, cat, dog]") from error
     data = {} if data is None else data
     if not isinstance(data, dict):

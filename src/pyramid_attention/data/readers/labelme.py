@@ -31,6 +31,7 @@ from PIL import Image
 from ...classes import IGNORE, ClassTable
 from ...errors import UserError
 from ...images import MAX_PIXELS, image_size, read_image, to_image_array
+from .. import holdout
 from ..samples import Dataset
 from .disk import SPLITS, few, files_below, is_picture, read_json, read_lines, split_name, stem
 from .polygons import (
@@ -58,20 +59,23 @@ KINDS: dict[str | None, Kind] = {
 
 
 def detect(root: Path) -> bool:
-    """Whether the first JSON file in `root`, or in the folder of a split, begins as labelme's do."""
+    """Whether a JSON file in `root`, or in the folder of a split, begins as labelme's do."""
     try:
         folders = [root] + [root / name for name in sorted(os.listdir(root)) if split_name(name) in SPLITS]
         for folder in folders:
-            names = os.listdir(folder) if os.path.isdir(folder) else []
-            if first := min(
-                (name for name in names if name.endswith(".json") and not name.startswith(".")), default=""
-            ):
-                with open(folder / first, "rb") as file:
-                    if b'"shapes"' in file.read(4096):
-                        return True
+            for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+                if _is_json(name) and os.path.isfile(folder / name):
+                    with open(folder / name, "rb") as file:
+                        if b'"shapes"' in file.read(4096):
+                            return True
     except OSError as error:
         raise UserError(f"cannot read {error.filename}: {error.strerror}; check its permissions") from error
     return False
+
+
+def _is_json(name: str) -> bool:
+    """Whether a file may be an annotation: the remembered splits lie in the same folder and are none."""
+    return name.lower().endswith(".json") and not name.startswith(".") and name != holdout.FILE
 
 
 def read(root: Path) -> Dataset:
@@ -87,7 +91,7 @@ def read(root: Path) -> Dataset:
     splits: dict[str, list[_Annotated]] = {}
     taken: dict[tuple[str, str], str] = {}
     for file in files:
-        if file.endswith(".json"):
+        if _is_json(file):
             head, _, rest = file.partition("/")
             split, name = (split_name(head), rest) if rest and split_name(head) in SPLITS else ("train", file)
             if taken.setdefault((split, stem(name)), file) != file:
@@ -207,7 +211,7 @@ class _Findings:
 
     def _shape(self, shape: Any) -> _Drawn | None:
         """A shape; None for a kind that covers no area; a `ValueError` says what is wrong with it."""
-        if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
+        if not isinstance(shape, dict) or not isinstance(shape.get("label"), str) or not shape["label"].strip():
             raise ValueError("has no label")
         said = shape.get("shape_type")
         kind = KINDS.get(said) if said is None or isinstance(said, str) else None
@@ -268,7 +272,7 @@ class LabelmeSample:
             raise
         except Exception as error:  # on a damaged picture a decoder raises whatever it stumbles over
             raise UserError(
-                f"the imageData of {self.source} is damaged ({error}); put the photograph beside it"
+                f"the imageData of {self.source} is damaged ({type(error).__name__}); put the photograph beside it"
             ) from error
         raise UserError(f"the imageData of {self.source} has more than {MAX_PIXELS:,} pixels; scale it down")
 

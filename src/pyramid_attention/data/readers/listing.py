@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,10 @@ def list_files(folder: Path, ending: str = "", suffixes: Collection[str] = IMAGE
     return Listing(folder, files, problems)
 
 
+_FILE = re.compile(rf"(.+?({'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))}))(\s|$)", re.IGNORECASE)
+"""The first file of a line; its name may have blanks."""
+
+
 def read_names(path: Path) -> list[str]:
     """The photographs that a list names, each once: a stem, a file name, or the paths of a photograph and its mask.
 
@@ -55,11 +60,9 @@ def read_names(path: Path) -> list[str]:
     """
     names = []
     for line in read_lines(path):
-        name = line.strip('"')
-        first = line.split()[0]
-        if os.path.splitext(first)[1].lower() in IMAGE_SUFFIXES:
-            name = os.path.splitext(os.path.basename(first))[0]
-        names.append(name)
+        line = line.strip('"')
+        first = _FILE.match(line)
+        names.append(line if first is None else os.path.splitext(os.path.basename(first[1]))[0])
     return list(dict.fromkeys(names))
 
 

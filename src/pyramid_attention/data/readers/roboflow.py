@@ -63,6 +63,11 @@ def read(root: Path) -> Dataset:
         notes += left_out(bare, len(photographs), f"in {folder} have no mask")
         if extra := [mask for name, mask in masks.items() if name not in photographs]:
             notes.append(f"{len(extra)} masks in {folder} have no photograph and are left out ({few(extra)})")
+    notes += [
+        f"{folder} is left out, for it has no {TABLE}; copy that of another split there"
+        for name, folder in subfolders(root).items()
+        if tables and root not in tables and folder not in tables and split_name(name) in ("train", "val", "test")
+    ]
     if not any(splits.values()):
         raise UserError(f"{root} holds no photographs with masks as Roboflow exports them; expected {LAYOUT}")
     folder, names = next(iter(tables.items()))

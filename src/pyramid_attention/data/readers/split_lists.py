@@ -34,7 +34,7 @@ def find_lists(root: Path) -> dict[str, Path]:
     Raises:
         UserError: two lists are of one split.
     """
-    lists = [(os.path.splitext(name)[0], root / name) for name in file_names(root) if name.endswith(".txt")]
+    lists = [(os.path.splitext(name)[0], root / name) for name in file_names(root) if name.lower().endswith(".txt")]
     return by_split(root, [(name, path) for name, path in lists if split_name(name) in SPLITS])
 
 

@@ -18,6 +18,7 @@ Format: https://docs.ultralytics.com/datasets/segment/ and https://docs.ultralyt
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +36,8 @@ from .polygons import Overhang, background_first, box
 from .yolo_labels import YoloSample, read_polygons
 
 LAYOUT = "data.yaml with images/train/a.jpg and labels/train/a.txt"
-FILES = ("data.yaml", "data.yml")
+FILES = ("data.yaml", "data.yml", "dataset.yaml")
+"""The last is also what the `folder` format calls its own, which names no splits."""
 
 
 def detect(root: Path) -> bool:
@@ -44,7 +46,7 @@ def detect(root: Path) -> bool:
     if path is None:
         return False
     text = read_text(path)
-    return "names:" in text and ("train:" in text or "val:" in text)
+    return "names:" in text and re.search(r"^\W*(train|val)\W*:", text, re.MULTILINE) is not None
 
 
 def read(root: Path) -> Dataset:
@@ -81,6 +83,8 @@ def read(root: Path) -> Dataset:
         else:
             lookup = _lookup(path, names, settings.get("label_mapping"))
             splits[split] = found.masked(str(masks_dir), by_name, classes, lookup)
+    if not any(splits.values()) and not found.problems:
+        raise UserError(f"{path}: no photograph has a mask. " + " ".join(found.notes))
     notes = (*found.notes, *found.orphans(), *found.overhang.notes(root))
     return Dataset("yolo", root, classes, splits, notes, tuple(found.problems))
 
@@ -96,12 +100,15 @@ def _settings(path: Path) -> tuple[dict[str, Any], dict[int, str]]:
     """The fields of data.yaml, and the class names by id, in the order of the ids."""
     try:
         settings = yaml.safe_load(read_text(path))
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid YAML ({error}); write as in: names: [cat, dog]") from error
     names = settings.get("names") if isinstance(settings, dict) else None
     by_id = dict(enumerate(names)) if isinstance(names, list) else names
     if not isinstance(by_id, dict) or not by_id or not all(type(i) is int and i >= 0 for i in by_id):
         raise UserError(f"{path}: names is {names!r}; write a list, [cat, dog], or ids, {{0: cat, 1: dog}}")
+    for i, name in by_id.items():
+        if type(name) not in (str, int, float):  # "yes" and "no" are true and false in YAML
+            raise UserError(f"{path}: the name of class {i} is {name!r}, which YAML does not take as text; quote it")
     return settings, {i: str(by_id[i]) for i in sorted(by_id)}
 
 
