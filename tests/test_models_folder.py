@@ -28,6 +28,10 @@ OPTIONS = {
     "align_corners": True,
     "output_stride": 8,
     "in_channels": 4,
+    "conv_bias": True,
+    "dilate_first": False,
+    "low_activation": "relu",
+    "rounding": "ceil",
 }
 
 

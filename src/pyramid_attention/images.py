@@ -117,7 +117,7 @@ def _to_rgb(image: Image.Image, path: PathLike) -> NDArray[np.uint8]:
         raise UserError(f"{path} holds floating-point values of unknown range; save it with 8 or 16 bits a channel")
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # Pillow's advice: a palette with transparency goes through RGBA
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def read_image(path: PathLike) -> NDArray[np.uint8]:

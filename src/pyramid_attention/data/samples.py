@@ -139,7 +139,8 @@ class FileSample(MaskFileSample):
         lookup = self.lookup[np.minimum(np.arange(256), len(self.lookup) - 1)]
         pixels = bytearray(ids)
         unknown = sorted(set(pixels.translate(None, bytes(np.flatnonzero(lookup != UNKNOWN).tolist()))))
-        labels = pixels.translate(lookup.astype(np.uint8).tobytes())
+        same = (lookup == np.arange(256)) | (lookup == UNKNOWN)
+        labels = pixels if same.all() else pixels.translate(lookup.astype(np.uint8).tobytes())
         return np.frombuffer(labels, np.uint8), np.array(unknown, np.int64)
 
 

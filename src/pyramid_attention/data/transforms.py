@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from ..classes import IGNORE
@@ -54,13 +54,23 @@ def _integer_below(end: int) -> int:
     return int(torch.randint(end, ()))
 
 
-def _resized(pixels: Tensor, window: Window, how: InterpolationMode) -> Tensor:
-    """The window's part of C×H×W at its size; with the same size it is an exact part of the original."""
+def _resized_picture(image: NDArray[np.uint8], window: Window) -> Tensor:
+    """The window's part of H×W×3 at its size, 3×h×w, bilinear with antialiasing; of the same size it is exact."""
     top, left, height, width = window.part
-    part = pixels[:, top : top + height, left : left + width]
+    part = torch.from_numpy(image[top : top + height, left : left + width]).permute(2, 0, 1)
     if window.size == (height, width):
         return part
-    return F.resize_image(part, list(window.size), interpolation=how)  # type: ignore[no-any-return]
+    return F.resize_image(part, list(window.size))  # type: ignore[no-any-return]
+
+
+def _resized_mask(mask: NDArray[np.uint8], window: Window) -> Tensor:
+    """The window's part of H×W at its size, 1×h×w: the label at the middle of each new pixel."""
+    top, left, height, width = window.part
+    rows, columns = (
+        first + ((np.arange(size) + 0.5) * (extent / size)).astype(np.intp)
+        for first, extent, size in ((top, height, window.size[0]), (left, width, window.size[1]))
+    )
+    return torch.from_numpy(mask.take(rows, axis=0).take(columns, axis=1))[None]
 
 
 def _framed(pixels: Tensor, window: Window, empty: Tensor) -> Tensor:
@@ -105,8 +115,7 @@ class TrainTransform:
             the picture, 3×h×w uint8, and the mask, h×w uint8, both of the crop's size.
         """
         window = draw_window(mask.shape, self.crop, self.scale)
-        picture = _resized(torch.from_numpy(image).permute(2, 0, 1), window, InterpolationMode.BILINEAR)
-        labels = _resized(torch.from_numpy(mask)[None], window, InterpolationMode.NEAREST_EXACT)
+        picture, labels = _resized_picture(image, window), _resized_mask(mask, window)
         if self._colour is not None:
             picture = self._colour(picture)
         picture = _framed(picture, window, self._no_picture)
