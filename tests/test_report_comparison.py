@@ -39,6 +39,7 @@ def test_a_spread_is_mean_and_sample_deviation():
     assert spread(values) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
     assert spread([0.4]) == Spread(0.4, None)
     assert spread([]) == Spread(None, None)
+    assert Spread(-0.0001, 0.01).text("+") == "+0.0 ± 1.0"
 
 
 def test_differences_are_taken_seed_by_seed(comparison):

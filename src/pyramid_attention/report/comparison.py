@@ -103,7 +103,7 @@ class Spread(NamedTuple):
         if self.mean is None:
             return "–"
         spread_ = "" if self.deviation is None else f" ± {100 * self.deviation:.1f}"
-        return f"{100 * self.mean:{sign}.1f}{spread_}"
+        return f"{round(100 * self.mean, 1) + 0.0:{sign}.1f}{spread_}"  # + 0.0: no minus before a zero
 
 
 def spread(values: Iterable[float]) -> Spread:
