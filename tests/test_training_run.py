@@ -337,10 +337,25 @@ def test_failed_starts_leave_the_name_free(tiny_data: Path, tmp_path: Path, monk
 
 
 def test_rows_of_a_void_epoch_are_dropped_on_resume(tmp_path: Path) -> None:
-    from pyramid_attention.training import Recipe
+    from pyramid_attention.training.train import _fit
+from pyramid_attention.training import Recipe
 
     run = RunFolder(tmp_path, Recipe())
     (tmp_path / "metrics.csv").write_text("epoch\n1\n2\n3\n")
     state = {"rows": [dict.fromkeys(COLUMNS, 1)], "best": None, "last": None}
     run.load_state_dict(state)
     assert len(rows(tmp_path)) == 1
+
+
+def test_loaders_that_are_asked_to_end_are_an_interrupt() -> None:
+    """A service manager sends SIGTERM to all processes at once, and PyTorch then tells of its loader only."""
+
+    class Trainer:
+        def fit(self, *_: object, **__: object) -> None:
+            raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated. ")
+
+    class Task:
+        train_recipe = None
+
+    with pytest.raises(KeyboardInterrupt):
+        _fit(Trainer(), Task(), (None, None), None)  # type: ignore[arg-type]

@@ -168,6 +168,8 @@ def _fit(trainer: pl.Trainer, task: SegmentationTask, loaders: tuple[Any, Any], 
     except UserError as error:  # from a loader process it comes wrapped in the process's traceback
         raise UserError(str(error).rpartition("UserError: ")[2]) from error
     except (RuntimeError, MemoryError) as error:
+        if "killed by signal: Terminated" in str(error):  # the request to end reached a loader process before this one
+            raise KeyboardInterrupt from error
         if is_out_of_memory(error):
             raise UserError(
                 f"out of memory; lower train.batch_size (now {train.batch_size}; train.accumulate makes up for it) or"
