@@ -337,8 +337,7 @@ def test_failed_starts_leave_the_name_free(tiny_data: Path, tmp_path: Path, monk
 
 
 def test_rows_of_a_void_epoch_are_dropped_on_resume(tmp_path: Path) -> None:
-    from pyramid_attention.training.train import _fit
-from pyramid_attention.training import Recipe
+    from pyramid_attention.training import Recipe
 
     run = RunFolder(tmp_path, Recipe())
     (tmp_path / "metrics.csv").write_text("epoch\n1\n2\n3\n")
@@ -349,6 +348,7 @@ from pyramid_attention.training import Recipe
 
 def test_loaders_that_are_asked_to_end_are_an_interrupt() -> None:
     """A service manager sends SIGTERM to all processes at once, and PyTorch then tells of its loader only."""
+    from pyramid_attention.training.train import _fit
 
     class Trainer:
         def fit(self, *_: object, **__: object) -> None:
