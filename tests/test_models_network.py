@@ -287,7 +287,9 @@ def test_training_starts_from_nearly_equal_scores(name):
     options = {"channels": 256} if "channels" in NETWORKS[name] else {}
     net = network(name, "resnet18", **options).train()
     loss = F.cross_entropy(net(torch.randn(4, 3, 64, 64)), torch.randint(5, (4, 64, 64)))
-    assert loss.item() == pytest.approx(math.log(5), rel=0.3)
+    # ReLU behind the low-level convolution leaves sums of positive numbers: larger scores from the same small head.
+    tolerance = 0.3 if net.config.get("low_activation") == "relu" else 0.2
+    assert loss.item() == pytest.approx(math.log(5), rel=tolerance)
 
 
 @every_network

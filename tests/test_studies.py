@@ -1,5 +1,6 @@
 """Studies: what may stand in one, equal budgets, broken variants, and a study that is killed and resumed."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from pyramid_attention.errors import UserError
 from pyramid_attention.models import build_model, list_systems
 from pyramid_attention.studies import ablate
 from pyramid_attention.studies.study import Study, list_studies, load_study, overrides
-from pyramid_attention.training import load_recipe
+from pyramid_attention.training import load_recipe, settle
 
 SMALL = [
     *("data.options.train=8", "data.options.val=2", "data.options.test=1", "data.options.size=64"),
@@ -43,7 +44,7 @@ def test_the_built_in_studies_are_there():
 @pytest.mark.parametrize("name", ["context", "fpa", "gau", "systems"])
 def test_every_variant_of_the_built_in_studies_is_a_network_of_its_own(name):
     study = load_study(name)
-    recipes, _ = ablate._settle_all(study, "shapes", [], None, None)
+    _, recipes, _ = ablate._settle_all(study, "shapes", [], None, None)
     configs = []
     for variant in study.variants:
         model = recipes[variant].model
@@ -145,10 +146,26 @@ def test_fields_become_overrides_that_a_recipe_reads():
 
 def test_shared_options_go_to_the_variants_that_have_them():
     study = small(variants={"gate": {}, "base": {"model.system": "baseline"}, "odd": {"model.options.gates": 1}})
-    recipes, _ = ablate._settle_all(study, "shapes", SMALL, None, None)
+    _, recipes, _ = ablate._settle_all(study, "shapes", SMALL, None, None)
     assert recipes["gate"].model.options == {"channels": 8, "gate_activation": "sigmoid"}
     assert recipes["base"].model.options == {}
     assert recipes["odd"].model.options["gates"] == 1  # a mistake of the variant's own is not hidden
+
+
+def test_what_no_network_of_the_study_has_is_not_left_out_in_silence():
+    study = small(variants={"gate": {}, "base": {"model.system": "baseline"}})
+    shared = [*SMALL, "model.options.chanels=8", "model.options.align_corners=true"]
+    _, recipes, _ = ablate._settle_all(study, "shapes", shared, None, None)
+    for variant in recipes.values():
+        assert variant.model.options["chanels"] == 8  # for the network to refuse, with the nearest name
+        assert variant.model.options["align_corners"] is True
+
+
+def test_the_data_set_is_opened_once(monkeypatch):
+    opened = []
+    monkeypatch.setattr(ablate, "settle", lambda *given: opened.append(given) or settle(*given))
+    ablate._settle_all(load_study("systems"), "shapes", SMALL, None, None)
+    assert len(opened) == 1
 
 
 # Running
@@ -197,6 +214,28 @@ def test_what_is_finished_is_not_trained_again(trained, tmp_path):
     more = small(seeds=[0, 1, 2])
     ablate.run_study(more, "shapes", fields=SMALL, out=tmp_path / "s", resume=True)
     assert [(r.model.options["gate"], r.seed) for r in trained] == [("none", 1), ("channel", 2), ("none", 2)]
+
+
+def test_a_study_can_be_asked_again_from_its_folder(trained, tmp_path, monkeypatch):
+    reference = {"gate": {"model.options.gate": "none"}, "plain": {}}
+    ablate.run_study(small(seeds=[0], variants=reference), "shapes", fields=SMALL, out=tmp_path / "s")
+    first = list(trained)
+    trained.clear()
+    monkeypatch.chdir(tmp_path.parent)  # the study's recipe is found beside it
+    ablate.run_study(tmp_path / "s" / "study.yaml", "shapes", out=tmp_path / "again")
+    assert [recipe.differences(one) for recipe, one in zip(trained, first, strict=True)] == [[], []]
+    assert "gate" not in trained[1].model.options  # the reference's own fields stay with it
+
+
+def test_problems_of_the_data_set_end_a_study_before_it_begins(trained, tmp_path, monkeypatch):
+    def with_problems(*given):
+        recipe, dataset = settle(*given)
+        return recipe, dataclasses.replace(dataset, problems=("a has two masks",))
+
+    monkeypatch.setattr(ablate, "settle", with_problems)
+    with pytest.raises(UserError, match="a has two masks"):
+        ablate.run_study(small(), "shapes", fields=SMALL, out=tmp_path / "s")
+    assert trained == []
 
 
 def test_a_study_is_resumed_as_it_was_begun_or_not_at_all(trained, tmp_path):

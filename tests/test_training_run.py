@@ -118,14 +118,13 @@ def test_the_validation_is_what_evaluate_says_of_the_saved_model(finished: Path,
 
 
 def test_a_network_learns(tiny_data: Path, tmp_path: Path) -> None:
-    longer = [*TINY, "train.epochs=25", "train.validate_every=10", "train.ema=null"]
+    longer = [*TINY, "train.epochs=60", "train.validate_every=25", "train.ema=null"]
     faster = ["train.learning_rate=5e-3", "train.backbone_factor=1"]
     result = train(tiny_data, "finetune", [*longer, *faster], out=tmp_path / "run", device="cpu")
-    # One answer for every pixel gives at most 1/3; six runs (seeds 0 to 2, one and two threads) gave 0.52 to 0.78.
-    assert result.best_miou > 0.45
+    assert result.best_miou > 0.6
     losses = [float(row["train_loss"]) for row in rows(result.folder)]
     assert np.mean(losses[-3:]) < 0.6 * losses[0]
-    assert [row["val_miou"] != "" for row in rows(result.folder)] == [e in (10, 20, 25) for e in range(1, 26)]
+    assert [row["val_miou"] != "" for row in rows(result.folder)] == [e in (25, 50, 60) for e in range(1, 61)]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -79,9 +79,7 @@ def convert_dataset(
         UserError: the data set has problems that its copy would hide, the split cannot be made as asked for, or
             `destination` holds something else or cannot be written to.
     """
-    if dataset.problems:
-        others = len(dataset.problems) - 1
-        raise UserError(dataset.problems[0] + (f" … and {others} more problems" if others else ""))
+    dataset.refuse_problems()
     splits = _with_val(dataset, val, group)
     _begin(dataset, destination, splits)
     conversion = Conversion(destination, dict.fromkeys(splits, 0))

@@ -201,6 +201,17 @@ class Dataset:
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
+    def refuse_problems(self) -> None:
+        """Raise where something would corrupt a training.
+
+        Raises:
+            UserError: the first problem, and how many there are.
+        """
+        if self.problems:
+            others = len(self.problems) - 1
+            more = f" … and {others} more problems; pan data inspect lists them all" if others else ""
+            raise UserError(self.problems[0] + more)
+
     def split(self, name: str) -> Sequence[Sample]:
         """The samples of one split.
 

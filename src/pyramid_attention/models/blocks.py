@@ -145,6 +145,13 @@ class ConvNormAct(nn.Sequential):
         super().__init__(Conv(in_channels, out_channels, kernel, stride, bias), Norm(out_channels, act))
 
 
+def match_channels(in_channels: int, out_channels: int, bias: bool = False) -> nn.Module:
+    """N×in×H×W → N×out×H×W: a 1×1 convolution, norm and ReLU, or nothing where there are as many already."""
+    if in_channels == out_channels:
+        return nn.Identity()
+    return ConvNormAct(in_channels, out_channels, 1, act=nn.ReLU(inplace=True), bias=bias)
+
+
 class Head(nn.Conv2d):
     """A 3×3 (or k×k) convolution to one score a class: N×in×H×W → N×classes×H×W.
 

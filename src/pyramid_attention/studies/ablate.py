@@ -1,9 +1,9 @@
 """`pan ablate`: every variant of a study trained with every seed on the same budget, and the tables that come of it.
 
-A study's folder holds `study.yaml` (what was asked), one run folder a variant and seed under `runs/`, and the results,
-written anew after each run: `table.md`, `table.csv`, `per_class.csv`, `runs.csv`, `cost.png`. Runs go seed by seed, so
-that a study that is stopped has compared all variants with the first seeds. A run counts with the weights of its last
-epoch: the best of many validations would favour the variants that scatter most.
+A study's folder holds `study.yaml` and `recipe.yaml` (what was asked, to be asked again), one run folder a variant and
+seed under `runs/`, and the results, written anew after each run: `table.md`, `table.csv`, `per_class.csv`, `runs.csv`,
+`cost.png`. Runs go seed by seed, so that a study that is stopped has compared all variants with the first seeds. A run
+counts with the weights of its last epoch: the best of many validations would favour the variants that scatter most.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from pathlib import Path
 
 import yaml
 
-from ..data import Dataset, check_samples, reduce_samples
+from ..data import Dataset, reduce_samples
 from ..errors import UserError
 from ..files import free_folder, holds_files, make_folder, whole_file
 from ..inference.devices import resolve_device
 from ..models import list_options
 from ..models.cost import Cost, measure_cost
 from ..report.comparison import Comparison, Variant, write_comparison
-from ..report.progress import progress
-from ..training import NO_EFFECT, Recipe, build_network, load_recipe, settle, train
+from ..training import NO_EFFECT, Recipe, build_network, check_data, load_recipe, settle, train
 from .study import Study, load_study, overrides
 
 
@@ -80,12 +79,12 @@ def run_study(
         raise UserError(f"{out} already holds files; go on with its study with --resume, or choose another --out")
     if resume and out is None:
         raise UserError("--resume needs --out, the folder of the study to go on with")
-    recipes, dataset = _settle_all(study, data, list(fields), recipe, format)
+    shared, recipes, dataset = _settle_all(study, data, fields, recipe, format)
     folder = free_folder(Path("studies") / name) if out is None else Path(out)
     _refuse_another_study(folder, recipes)
     make_folder(folder)
-    _keep_study(study, folder, recipes)
-    _check(recipes[study.reference], dataset)
+    _keep_study(study, folder, shared)
+    check_data(shared, dataset)
 
     result = AblationResult(folder, _comparison(study, recipes, dataset))
     for variant in study.variants:
@@ -93,6 +92,7 @@ def run_study(
             result.comparison.variants[variant].cost = _cost(recipes[variant], dataset, result.comparison.size)
         except Exception as error:  # one broken variant must not stop the others
             _fail(result, variant, error)
+    write_comparison(result.comparison, result.failures, folder)
     todo = [
         (variant, seed)
         for seed in study.seeds
@@ -111,30 +111,39 @@ def run_study(
         except Exception as error:
             _fail(result, f"{variant}, seed {seed}", error)
         write_comparison(result.comparison, result.failures, folder)
-    write_comparison(result.comparison, result.failures, folder)
     return result
 
 
 def _settle_all(
-    study: Study, data: str | Path, fields: list[str], recipe: str | None, format: str | None
-) -> tuple[dict[str, Recipe], Dataset]:
-    """The resolved recipe of every variant, and the data set.
+    study: Study, data: str | Path, fields: Iterable[str], recipe: str | None, format: str | None
+) -> tuple[Recipe, dict[str, Recipe], Dataset]:
+    """The recipe that all variants share, that of each, resolved, and the data set.
 
-    Options that not all networks have (channels of a baseline) go to those that have them.
+    A shared option that only some of the networks have (channels, for a baseline) goes to those; what a variant sets
+    itself, and what no network of the study has, is left for the network to refuse.
     """
+    shared, dataset = settle(data, recipe or study.recipe, [*overrides(study.fields), *fields], format)
+    settled = {name: load_recipe(shared, overrides(own)) for name, own in study.variants.items()}
+    known = {
+        name: list_options(one.model.system, one.model.context, one.model.decoder) for name, one in settled.items()
+    }
+    of_some = set().union(*known.values())
     recipes = {}
     for name, own in study.variants.items():
-        asked = [*overrides(study.fields), *fields, *overrides(own)]
-        settled, dataset = settle(data, recipe or study.recipe, asked, format)
-        model = settled.model
-        known = list_options(model.system, model.context, model.decoder)
-        named = {field.removeprefix("model.options.") for field in own} | own.get("model.options", {}).keys()
-        options = {option: value for option, value in model.options.items() if option in known or option in named}
-        model = model.model_copy(update={"options": options})
-        train_ = settled.train.model_copy(update={"validate_every": settled.train.epochs})
-        check = settled.data.model_copy(update={"check": False})  # once, for all
-        recipes[name] = settled.model_copy(update={"model": model, "train": train_, "data": check})
-    return recipes, dataset
+        options = {
+            option: value
+            for option, value in shared.model.options.items()
+            if option in known[name] or option not in of_some
+        }
+        fitting = shared.model_copy(
+            update={
+                "model": shared.model.model_copy(update={"options": options}),
+                "train": shared.train.model_copy(update={"validate_every": shared.train.epochs}),
+                "data": shared.data.model_copy(update={"check": False}),  # once, for all
+            }
+        )
+        recipes[name] = load_recipe(fitting, overrides(own))
+    return shared, recipes, dataset
 
 
 def _seeded(recipe: Recipe, seed: int) -> Recipe:
@@ -158,24 +167,14 @@ def _refuse_another_study(folder: Path, recipes: dict[str, Recipe]) -> None:
             )
 
 
-def _keep_study(study: Study, folder: Path, recipes: dict[str, Recipe]) -> None:
-    """Write `study.yaml`: the study, and the resolved recipe of its reference."""
+def _keep_study(study: Study, folder: Path, shared: Recipe) -> None:
+    """Write `study.yaml`, and beside it the recipe that its variants share."""
+    shared.save(folder / "recipe.yaml")
     text = yaml.safe_dump(
-        {**study.model_dump(mode="json"), "recipe": f"{study.reference}.yaml"}, sort_keys=False, allow_unicode=True
+        {**study.model_dump(mode="json"), "recipe": "recipe.yaml", "fields": {}}, sort_keys=False, allow_unicode=True
     )
-    recipes[study.reference].save(folder / f"{study.reference}.yaml")
     with whole_file(folder / "study.yaml") as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def _check(recipe: Recipe, dataset: Dataset) -> None:
-    """Decode all that will be read, once."""
-    if dataset.root is None:
-        return
-    samples = [dataset.split(name) for name in (recipe.data.train_split, recipe.data.val_split)]
-    with progress("checking the data", sum(map(len, samples))) as advance:
-        for split in samples:
-            check_samples(split, advance)
 
 
 def _comparison(study: Study, recipes: dict[str, Recipe], dataset: Dataset) -> Comparison:

@@ -8,8 +8,8 @@
       channel: {model.options.gate: channel}
       none: {model.options.gate: none}
 
-Without a `recipe` the one that fits the data is used, as in `pan train`. The built-in studies lie beside this file in
-`ablations/`.
+Without a `recipe` the one that fits the data is used, as in `pan train`; a file is looked for beside the study. The
+built-in studies lie beside this file in `ablations/`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from ..errors import UserError, nearest
+from ..training.recipe import list_named, read_named
 
 BUDGET = ("seed", "train.epochs", "train.batch_size", "train.accumulate")
 """What no variant may change: each is given as much."""
@@ -68,10 +68,12 @@ def overrides(fields: Fields) -> list[str]:
     return [f"{name}={json.dumps(value, default=str)}" for name, value in fields.items()]  # a date, say
 
 
+BUILT_IN = resources.files(__package__) / "ablations"
+
+
 def list_studies() -> list[str]:
     """Names of the built-in studies."""
-    folder = resources.files(__package__) / "ablations"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return list_named(BUILT_IN)
 
 
 def load_study(name: str | Path, seeds: tuple[int, ...] | None = None) -> Study:
@@ -84,24 +86,13 @@ def load_study(name: str | Path, seeds: tuple[int, ...] | None = None) -> Study:
     Raises:
         UserError: no such study, a file that cannot be read, or what it says is wrong: which field, and why.
     """
-    if str(name) in list_studies():
-        text = (resources.files(__package__) / "ablations" / f"{name}.yaml").read_text(encoding="utf-8")
-    elif Path(name).suffix in (".yaml", ".yml"):
-        try:
-            text = Path(name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise UserError(f"cannot read the study {name}: {reason}") from None
-    else:
-        raise UserError(f"no study is called '{name}'.{nearest(str(name), list_studies())} A file ends in .yaml")
-    try:
-        tree = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"the study {name} is not valid YAML: {error}") from None
+    tree = read_named("study", name, BUILT_IN)
     if not isinstance(tree, dict):
         raise UserError(f"the study {name} must have the fields title, reference and variants")
     if seeds is not None:
         tree["seeds"] = seeds
+    if Path(str(tree.get("recipe"))).suffix in (".yaml", ".yml"):  # beside the study, as a recipe's base is
+        tree["recipe"] = str(Path(name).parent / tree["recipe"])
     try:
         return Study.model_validate(tree)
     except ValidationError as error:

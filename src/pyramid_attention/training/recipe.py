@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..errors import UserError, nearest
 from ..files import whole_file
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable  # from Python 3.11 on
 
 Positive = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -150,32 +153,53 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+BUILT_IN = resources.files(__package__) / "recipes"
+
+
+def list_named(folder: Traversable) -> list[str]:
+    """Names of the built-in YAML files of a folder, without suffix."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
 def list_recipes() -> list[str]:
     """Names of the built-in recipes."""
-    folder = resources.files(__package__) / "recipes"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return list_named(BUILT_IN)
+
+
+def read_named(what: str, name: str | Path, built_in: Traversable) -> Any:
+    """What a YAML file holds: a built-in one by its name, or the user's by its path.
+
+    Args:
+        what: it is called in messages ("recipe").
+        name: of a file in `built_in` without suffix, or a path that ends in .yaml or .yml.
+        built_in: the folder of the built-in ones.
+
+    Raises:
+        UserError: there is no such file, or it cannot be read or is no YAML.
+    """
+    if str(name) in list_named(built_in):
+        text = (built_in / f"{name}.yaml").read_text(encoding="utf-8")
+    elif Path(name).suffix in (".yaml", ".yml"):
+        try:
+            text = Path(name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise UserError(f"cannot read the {what} {name}: {reason}") from None
+    else:
+        raise UserError(f"no {what} is called '{name}'.{nearest(str(name), list_named(built_in))} A file ends in .yaml")
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # an impossible date is a ValueError
+        where = getattr(error, "problem_mark", None)
+        line = f" (line {where.line + 1})" if where else ""
+        raise UserError(f"the {what} {name} is not valid YAML{line}: {getattr(error, 'problem', error)}") from None
 
 
 def _read_tree(name: str | Path, using: tuple[str, ...] = ()) -> dict[str, Any]:
     """The fields of a built-in recipe or of a file, laid over those of its `base`."""
     if str(name) in using:
         raise UserError(f"recipe {name} is its own base ({' → '.join((*using, str(name)))}); name another under 'base'")
-    if str(name) in list_recipes():
-        text = (resources.files(__package__) / "recipes" / f"{name}.yaml").read_text()
-    elif Path(name).suffix in (".yaml", ".yml"):
-        try:
-            text = Path(name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise UserError(f"cannot read the recipe {name}: {reason}") from None
-    else:
-        raise UserError(f"no recipe is called '{name}'.{nearest(str(name), list_recipes())} A file ends in .yaml")
-    try:
-        tree = yaml.safe_load(text) or {}
-    except (yaml.YAMLError, ValueError) as error:  # an impossible date is a ValueError
-        where = getattr(error, "problem_mark", None)
-        line = f" (line {where.line + 1})" if where else ""
-        raise UserError(f"the recipe {name} is not valid YAML{line}: {getattr(error, 'problem', error)}") from None
+    tree = read_named("recipe", name, BUILT_IN) or {}
     if not isinstance(tree, dict):
         raise UserError(f"the recipe {name} must be a list of 'field: value' lines, not {type(tree).__name__}")
     base = tree.pop("base", None)

@@ -111,6 +111,20 @@ def settle(
     return settled.with_data(str(data), dataset.format), dataset
 
 
+def check_data(recipe: Recipe, dataset: Dataset) -> None:
+    """Find what would corrupt a training: problems of the data set and, where the recipe checks, every broken file.
+
+    Raises:
+        UserError: the first problem found, and how many more there are.
+    """
+    dataset.refuse_problems()
+    samples = [dataset.split(name) for name in (recipe.data.train_split, recipe.data.val_split)]
+    if recipe.data.check and dataset.root is not None:
+        with progress("checking the data", sum(map(len, samples))) as advance:
+            for split in samples:
+                check_samples(split, advance)
+
+
 def build_network(recipe: Recipe, dataset: Dataset) -> SegmentationModel:
     """The network of a recipe for the classes of a data set, as it is before training."""
     model = recipe.model
@@ -222,16 +236,9 @@ def train(
         left.unlink()  # of a run that was killed while it wrote
     for note in dataset.notes:
         print(note, file=sys.stderr)
-    if dataset.problems:
-        others = len(dataset.problems) - 1
-        more = f" … and {others} more problems, see: pan data inspect {data}" if others else ""
-        raise UserError(dataset.problems[0] + more)
+    check_data(settled, dataset)
     splits = (settled.data.train_split, settled.data.val_split)
     samples = [reduce_samples(dataset.split(name), settled.data.reduce) for name in splits]
-    if settled.data.check and dataset.root is not None:
-        with progress("checking the data", sum(map(len, samples))) as advance:
-            for split in samples:
-                check_samples(split, advance)
     network = build_network(settled, dataset)
     checkpoint = last_checkpoint(folder) if last_checkpoint(folder).exists() else None
     epochs_done = finished_epochs(checkpoint) if checkpoint else 0

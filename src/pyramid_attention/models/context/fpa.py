@@ -14,7 +14,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from ...errors import UserError
-from ..blocks import ConvNormAct, Norm, initialise, of_global_average, resize
+from ..blocks import ConvNormAct, Norm, initialise, match_channels, of_global_average, resize
 from .se import SqueezeExcite
 
 Kernel = Literal[1, 3, 5, 7, 9, 11]
@@ -144,7 +144,7 @@ class FPA(nn.Module):
         self.ups = nn.ModuleList(
             TransposedUp(attention) if upsample == "transposed" else Up(align_corners) for _ in kernels
         )
-        self.widen = nn.Identity() if attention in (1, channels) else convolution(attention, channels, 1)
+        self.widen = nn.Identity() if attention == 1 else match_channels(attention, channels, conv_bias)
         self.pooled = convolution(in_channels, channels, 1) if global_branch == "gp" else None
         self.excited = SqueezeExcite(in_channels, channels) if global_branch == "se" else None
         initialise(self)

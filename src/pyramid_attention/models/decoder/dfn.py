@@ -13,7 +13,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from ..blocks import ConvNormAct, global_average, initialise, resize
+from ..blocks import ConvNormAct, global_average, initialise, match_channels, resize
 
 
 class RefinementResidual(nn.Module):
@@ -68,11 +68,7 @@ class DFNDecoder(nn.Module):
         super().__init__()
         self.out_channels = channels
         self.align_corners = align_corners
-        self.project = (
-            nn.Identity()
-            if context_channels == channels
-            else ConvNormAct(context_channels, channels, 1, act=nn.ReLU(inplace=True))
-        )
+        self.project = match_channels(context_channels, channels)
         coarse_to_fine = list(reversed(in_channels))
         self.take_up = nn.ModuleList(RefinementResidual(low, channels) for low in coarse_to_fine)
         self.attend = nn.ModuleList(ChannelAttention(channels) for _ in coarse_to_fine)

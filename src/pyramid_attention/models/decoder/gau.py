@@ -13,7 +13,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from ..blocks import ConvNormAct, initialise, of_global_average, resize
+from ..blocks import ConvNormAct, initialise, match_channels, of_global_average, resize
 
 Gate = Literal["channel", "spatial", "both", "none"]
 GateActivation = Literal["relu", "sigmoid"]
@@ -93,11 +93,7 @@ class GAUDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.out_channels = channels
-        self.project = (
-            nn.Identity()
-            if context_channels == channels
-            else ConvNormAct(context_channels, channels, 1, act=nn.ReLU(inplace=True), bias=conv_bias)
-        )
+        self.project = match_channels(context_channels, channels, conv_bias)
         self.units = nn.ModuleList(
             GAU(low, channels, channels, gate, gate_activation, low_kernel, align_corners, low_activation, conv_bias)
             for low in reversed(in_channels[:-1])
