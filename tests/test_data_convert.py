@@ -390,7 +390,9 @@ def test_where_all_are_broken_it_says_so(tmp_path: Path) -> None:
 
 def test_problems_that_a_copy_would_hide_stop_it(tmp_path: Path) -> None:
     dataset = dataset_of(Drawn("a"), problems=("boxes have no outline", "two masks"))
-    assert refusal(dataset, tmp_path / "copy") == "boxes have no outline … and 1 more problems"
+    assert refusal(dataset, tmp_path / "copy") == (
+        "boxes have no outline … and 1 more problems; pan data inspect lists them all"
+    )
     assert not (tmp_path / "copy").exists()
 
 
