@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,9 +17,8 @@ from pyramid_attention.classes import ClassTable
 from pyramid_attention.errors import MissingExtra, UserError
 from pyramid_attention.inference import Segmenter
 from pyramid_attention.inference.devices import is_out_of_memory, resolve_device
-from pyramid_attention.inference.engines import torch as torch_engine
-from pyramid_attention.inference.engines.torch import TorchEngine, labels_and_confidence
-from pyramid_attention.inference.segmenter import find_model
+from pyramid_attention.inference.engines.torch import TorchEngine
+from pyramid_attention.inference.load import find_model
 
 
 class Linear(nn.Module):
@@ -26,6 +26,8 @@ class Linear(nn.Module):
 
     mean = (0.485, 0.456, 0.406)
     std = (0.229, 0.224, 0.225)
+    backbone = SimpleNamespace(multiple=1)
+    align_corners = False
 
     def __init__(self, classes: ClassTable | None = None, num_classes: int = 4) -> None:
         super().__init__()
@@ -37,7 +39,7 @@ class Linear(nn.Module):
         self.conv.weight.data = torch.randn(num_classes, 3, 1, 1, generator=generator)
         self.seen: list[tuple[int, ...]] = []
 
-    def forward(self, images: Tensor) -> Tensor:
+    def coarse_scores(self, images: Tensor) -> Tensor:
         assert images.dtype == torch.float32
         assert not torch.is_grad_enabled()
         self.seen.append(tuple(images.shape))
@@ -85,17 +87,6 @@ def test_a_side_under_32_pixels_is_padded_with_its_edge_before_the_network_sees_
     assert network.seen == [(1, 3, 32, 40), (1, 3, 33, 32)]
 
 
-def test_confidence_in_chunks_of_rows_equals_softmax_of_the_whole(monkeypatch):
-    logits = torch.randn(2, 5, 23, 11, generator=torch.Generator().manual_seed(1)) * 20
-    expected, index = logits.softmax(dim=1).max(dim=1)
-    for pixels in (1, 50, 1 << 20):
-        monkeypatch.setattr(torch_engine, "CHUNK_PIXELS", pixels)
-        labels, confidence = labels_and_confidence(logits)
-        assert torch.equal(labels, index.to(torch.uint8))
-        torch.testing.assert_close(confidence, expected)
-        assert float(confidence.max()) <= 1
-
-
 def test_path_array_and_pillow_image_give_the_same_result(segmenter, tmp_path):
     image = random_picture(40, 50)
     Image.fromarray(image).save(tmp_path / "a.png")
@@ -112,7 +103,7 @@ def test_the_network_is_left_in_the_mode_it_was_found_in_module_by_module(networ
 
 
 def test_the_mode_is_put_back_after_an_error_too(network, monkeypatch):
-    monkeypatch.setattr(network, "forward", lambda images: images @ torch.zeros(7, 7))
+    monkeypatch.setattr(network, "coarse_scores", lambda images: images @ torch.zeros(7, 7))
     network.train()
     with pytest.raises(RuntimeError, match="size"):
         Segmenter(TorchEngine(network, "cpu"))(random_picture(40, 50))
@@ -154,18 +145,19 @@ def test_scores_that_are_not_finite_are_reported(network, segmenter):
 
 
 def test_running_out_of_memory_says_what_to_lower(network, segmenter, monkeypatch):
-    def forward(images: Tensor) -> Tensor:
+    def coarse_scores(images: Tensor) -> Tensor:
         return torch.empty(1 << 50)  # a petabyte: the allocator's own error
 
-    monkeypatch.setattr(network, "forward", forward)
-    with pytest.raises(UserError, match="out of memory on cpu while segmenting 50×40 pixels; scale the picture down"):
-        segmenter(random_picture(40, 50))
+    monkeypatch.setattr(network, "coarse_scores", coarse_scores)
+    told = "out of memory on cpu while segmenting 50×40 pixels; segment smaller tiles, as with --tile 256, or scale"
+    with pytest.raises(UserError, match=told):
+        Segmenter(TorchEngine(network, "cpu"))(random_picture(40, 50))
 
 
 def test_other_errors_of_torch_are_not_taken_for_memory(network, segmenter, monkeypatch):
-    monkeypatch.setattr(network, "forward", lambda images: images @ torch.zeros(7, 7))
+    monkeypatch.setattr(network, "coarse_scores", lambda images: images @ torch.zeros(7, 7))
     with pytest.raises(RuntimeError, match="size"):
-        segmenter(random_picture(40, 50))
+        Segmenter(TorchEngine(network, "cpu"))(random_picture(40, 50))
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"))
     assert not is_out_of_memory(ValueError("out of memory"))
 

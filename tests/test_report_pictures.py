@@ -38,7 +38,7 @@ def test_an_overlay_keeps_the_pictures_pixels(size: tuple[int, int]) -> None:
     labels = np.zeros(size, np.uint8)
     labels[: size[0] // 2] = 1
     image = np.full((*size, 3), 100, np.uint8)
-    segmentation = Segmentation(labels, np.ones(size, np.float32), image, CLASSES)
+    segmentation = Segmentation(labels, image, CLASSES, lambda: np.ones(size, np.float32))
     drawn = overlay_with_legend(segmentation, alpha=0.5)
     height, width = size
     assert drawn.shape[0] > height

@@ -19,6 +19,9 @@ EXTRAS = {
     "matplotlib": "train",
     "scipy": "train",
     "pycocotools": "train",
+    "onnx": "train",
+    "onnxscript": "train",
+    "openvino": "openvino",
 }
 
 

@@ -9,6 +9,7 @@ import typer
 
 from ..errors import UserError, require
 from ..files import holds_files
+from .options import split_names
 
 
 def convert_checkpoint(
@@ -33,8 +34,7 @@ def convert_checkpoint(
 
     if holds_files(out):
         raise UserError(f"{out} already holds files; choose another --out")
-    names = None if classes is None else [name.strip() for name in classes.split(",")]
-    network = convert(file, backbone, output_stride, names)
+    network = convert(file, backbone, output_stride, split_names(classes))
     network.save_pretrained(out)
     table = network.classes
     assert table is not None

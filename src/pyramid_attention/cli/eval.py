@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Device, Format, Model, Tta
+from .options import Classes, Compile, Device, Engine, Format, Model, Precision, Tile, Tta, split_names
 
 
 def evaluate(
@@ -23,8 +23,13 @@ def evaluate(
         bool, typer.Option("--boundary", help="Also measure how well outlines are met: boundary IoU.")
     ] = False,
     tta: Tta = False,
+    tile: Tile = None,
+    classes: Classes = None,
     format: Format = None,
+    engine: Engine = "auto",
     device: Device = "auto",
+    precision: Precision = "fp32",
+    compile: Compile = False,
 ) -> None:
     """Compare a model's predictions with the masks of DATA, pixel by pixel, each photograph at its own size."""
     from rich import box
@@ -34,16 +39,26 @@ def evaluate(
     from ..data import open_dataset
     from ..evaluation import evaluate as evaluate_model
     from ..files import make_folder
+    from ..inference import Segmenter
     from ..report.progress import progress
     from ..report.tables import class_table, summary_rows
 
     dataset = open_dataset(data, format)
     if json is not None:
         make_folder(json.parent)
-    with progress(f"evaluating {split}", len(dataset.split(split))) as advance:
-        result = evaluate_model(
-            dataset, model, split, device=device, tta=tta, boundary=boundary, report=report, on_sample=advance
-        )
+    samples = dataset.split(split)
+    segmenter = Segmenter.load(
+        model,
+        device,
+        engine=engine,
+        tta=tta,
+        tile=tile,
+        classes=split_names(classes),
+        precision=precision,
+        compile=compile,
+    )
+    with progress(f"evaluating {split}", len(samples)) as advance:
+        result = evaluate_model(dataset, segmenter, split, boundary=boundary, report=report, on_sample=advance)
     if json is not None:
         result.save_json(json)
 

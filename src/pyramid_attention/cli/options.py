@@ -7,10 +7,37 @@ from typing import Annotated
 import typer
 
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda or mps.")]
-Format = Annotated[str | None, typer.Option(help="The data set's format; found by looking where it is not given.")]
+Format = Annotated[
+    str | None, typer.Option("--format", help="The data set's format; found by looking where it is not given.")
+]
+DataFormat = Annotated[str | None, typer.Option("--data-format", help="The data set's format, as --format elsewhere.")]
 Model = Annotated[
-    str, typer.Option(metavar="M", help="The model: a run folder, a model folder, or 'owner/name' on the hub.")
+    str,
+    typer.Option(metavar="M", help="The model: a run or model folder, an .onnx file, or 'owner/name' on the hub."),
 ]
 Tta = Annotated[
     bool, typer.Option("--tta", help="Average over six scales and left-right flip: slower by a factor of about 17.")
 ]
+Engine = Annotated[
+    str, typer.Option(help="What runs the model: auto, onnxruntime or openvino for an .onnx file, torch for a folder.")
+]
+Tile = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Segment pictures with a longer side by tiles of N pixels; else 2048 above 4 megapixels.",
+    ),
+]
+Classes = Annotated[
+    str | None,
+    typer.Option(metavar="NAME,NAME,…", help="The classes of an .onnx file that does not name them, in order."),
+]
+Precision = Annotated[str, typer.Option(help="fp32, or bf16 for the torch engine where the device is fast with it.")]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Have torch.compile speed the torch engine up; takes a minute at first.")
+]
+
+
+def split_names(names: str | None) -> list[str] | None:
+    """The names of a list with commas."""
+    return None if names is None else [name.strip() for name in names.split(",")]

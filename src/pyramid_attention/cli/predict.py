@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Device, Model, Tta
+from .options import Classes, Compile, Device, Engine, Model, Precision, Tile, Tta, split_names
 
 
 def predict(
@@ -26,6 +26,7 @@ def predict(
         typer.Option("--confidence", help="Also write how sure the model is of each pixel: grey, white is certain."),
     ] = False,
     tta: Tta = False,
+    tile: Tile = None,
     submission: Annotated[
         str | None,
         typer.Option(
@@ -37,7 +38,19 @@ def predict(
     resume: Annotated[
         bool, typer.Option("--resume", help="Leave out photographs whose label map is there already.")
     ] = False,
+    max_pixels: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Refuse larger photographs unread: a small file can be a picture of gigabytes.",
+        ),
+    ] = 150_000_000,
+    classes: Classes = None,
+    engine: Engine = "auto",
     device: Device = "auto",
+    precision: Precision = "fp32",
+    compile: Compile = False,
 ) -> None:
     """Segment photographs: each gets an indexed PNG of class ids at its own size.
 
@@ -56,10 +69,19 @@ def predict(
         raise UserError("a submission is label maps alone; leave out --overlay and --confidence, or --submission")
     plan = None if submission is None else plan_submission(submission, inputs, out)
     total = len((find_sources(inputs, out) if plan is None else plan.sources).found)
-    segmenter = Segmenter.load(model, device, tta=tta)
+    segmenter = Segmenter.load(
+        model,
+        device,
+        engine=engine,
+        tta=tta,
+        tile=tile,
+        classes=split_names(classes),
+        precision=precision,
+        compile=compile,
+    )
     with progress("segmenting", total) as advance:
         if plan is not None:
-            summary = plan.predict(segmenter, resume=resume, on_done=advance)
+            summary = plan.predict(segmenter, resume=resume, max_pixels=max_pixels, on_done=advance)
         else:
             summary = predict_files(
                 segmenter,
@@ -68,6 +90,7 @@ def predict(
                 overlay=overlay_with_legend if overlay else None,
                 confidence=confidence,
                 resume=resume,
+                max_pixels=max_pixels,
                 on_done=advance,
             )
     print(f"{len(summary.done)} label maps are in {out if plan is None else plan.folder}")

@@ -26,7 +26,7 @@ from ..data.readers import ade20k, cityscapes, voc
 from ..data.readers.listing import read_names
 from ..errors import UserError, nearest
 from ..files import make_folder, whole_file
-from ..images import write_image, write_label_map
+from ..images import MAX_PIXELS, write_image, write_label_map
 from ..inference import Segmentation, Segmenter
 from ..inference.predict import PredictSummary, predict_sources
 from ..inference.sources import Source, Sources, find_sources
@@ -125,7 +125,12 @@ class Submission:
     archive: Path
 
     def predict(
-        self, segmenter: Segmenter, *, resume: bool = False, on_done: Callable[[], None] | None = None
+        self,
+        segmenter: Segmenter,
+        *,
+        resume: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        on_done: Callable[[], None] | None = None,
     ) -> PredictSummary:
         """Write the label maps in the benchmark's ids; see `predict_sources`.
 
@@ -143,7 +148,7 @@ class Submission:
             else:
                 write_image(source.labels, result)
 
-        return predict_sources(segmenter, self.sources, write, resume=resume, on_done=on_done)
+        return predict_sources(segmenter, self.sources, write, resume=resume, max_pixels=max_pixels, on_done=on_done)
 
     def pack(self) -> Path:
         """Pack the label maps of all photographs, no other files, into the archive: whole or not at all.

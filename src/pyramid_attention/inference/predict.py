@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,11 +13,16 @@ from numpy.typing import NDArray
 
 from ..errors import UserError, check_failures
 from ..files import make_folder
-from ..images import read_image
+from ..images import MAX_PIXELS, read_image
 from .prefetch import prefetch
 from .segmenter import Segmentation, Segmenter
 from .sources import Failure, Source, Sources, find_sources
 from .writers import Render, write_results
+
+AHEAD = 4
+"""Photographs that wait to be segmented, and results that wait to be written."""
+GROUP_PIXELS = 1 << 19
+"""Photographs go through the network together up to so many pixels."""
 
 
 @dataclass
@@ -43,6 +50,7 @@ def predict_files(
     overlay: Render | None = None,
     confidence: bool = False,
     resume: bool = False,
+    max_pixels: int = MAX_PIXELS,
     on_done: Callable[[], None] | None = None,
 ) -> PredictSummary:
     """Segment photographs and write the results (see `find_sources` for the inputs, `write_results` for the files).
@@ -54,6 +62,7 @@ def predict_files(
         overlay: draws the overlay; without it there is none.
         confidence: write the confidence as well.
         resume: leave out photographs whose label map is there.
+        max_pixels: larger photographs count as broken, see `read_image`.
         on_done: called after each photograph, broken ones too.
 
     Raises:
@@ -66,7 +75,15 @@ def predict_files(
 
     sources = find_sources(inputs, out)
     make_folder(out)
-    return predict_sources(segmenter, sources, write, resume=resume, on_done=on_done)
+    return predict_sources(
+        segmenter,
+        sources,
+        write,
+        resume=resume,
+        with_confidence=confidence,
+        max_pixels=max_pixels,
+        on_done=on_done,
+    )
 
 
 def predict_sources(
@@ -75,17 +92,25 @@ def predict_sources(
     write: Callable[[Segmentation, Source], None],
     *,
     resume: bool = False,
+    with_confidence: bool = False,
+    max_pixels: int = MAX_PIXELS,
     on_done: Callable[[], None] | None = None,
 ) -> PredictSummary:
     """Segment photographs that have been found and have `write` put the results in their places.
+
+    While the network works on some photographs, the next are decoded and the results of those before are written, each
+    in a thread; a few of each wait in memory, however many there are. Neighbours of one size go through the network
+    together.
 
     `write` leaves the label map for last: since files appear whole or not at all, a photograph that has one is done.
 
     Args:
         segmenter: the model.
         sources: the photographs and the places of their results.
-        write: given each segmentation.
+        write: given each segmentation; called in a thread.
         resume: leave out photographs whose label map is there.
+        with_confidence: `write` uses the confidence.
+        max_pixels: larger photographs count as broken, see `read_image`.
         on_done: called after each photograph, broken ones and those left out too.
 
     Raises:
@@ -93,7 +118,7 @@ def predict_sources(
     """
 
     def read(source: Source) -> NDArray[np.uint8]:
-        return read_image(source.path)
+        return read_image(source.path, max_pixels)
 
     summary = PredictSummary(failed=list(sources.failed))
     missing = []
@@ -104,14 +129,77 @@ def predict_sources(
         summary.done.append(source.labels)
         if on_done is not None:
             on_done()
-    for source, reading in prefetch(read, missing):
-        try:
-            segmentation = segmenter(reading.result())
-        except UserError as error:  # a picture that cannot be read, or is too large for the memory
-            summary.failed.append((source.path, str(error)))
+
+    def finish(source: Source, result: Future[None] | UserError) -> None:
+        if isinstance(result, UserError):  # a picture that cannot be read, or is too large for the memory
+            summary.failed.append((source.path, str(result)))
         else:
-            write(segmentation, source)
+            result.result()
             summary.done.append(source.labels)
         if on_done is not None:
             on_done()
+
+    written: deque[tuple[Source, Future[None] | UserError]] = deque()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="write") as pool:
+        for group in _groups(segmenter, prefetch(read, missing, AHEAD)):
+            for source, segmentation in _segmented(segmenter, group, with_confidence):
+                if isinstance(segmentation, UserError):
+                    written.append((source, segmentation))
+                else:
+                    written.append((source, pool.submit(write, segmentation, source)))
+            while len(written) > AHEAD:
+                finish(*written.popleft())
+        while written:
+            finish(*written.popleft())
     return summary
+
+
+Read = tuple[Source, NDArray[np.uint8] | UserError]
+"""A photograph, or why it could not be read."""
+
+
+def _groups(segmenter: Segmenter, readings: Iterable[tuple[Source, Future[NDArray[np.uint8]]]]) -> Iterator[list[Read]]:
+    """Photographs as they come, neighbours of one size together, as many as `GROUP_PIXELS` allows."""
+    group: list[Read] = []
+    room = 0
+    shape: tuple[int, ...] | None = None
+    for source, reading in readings:
+        one: Read
+        own: tuple[int, ...] | None = None
+        try:
+            image = reading.result()
+            one = source, image
+            own = None if segmenter.tiles(image.shape) else image.shape
+        except UserError as error:
+            one = source, error
+        if group and (own is None or own != shape or room < 1):
+            yield group
+            group = []
+        if not group:
+            shape = own
+            room = 1 if own is None else max(1, GROUP_PIXELS // (own[0] * own[1]))
+        group.append(one)
+        room -= 1
+    if group:
+        yield group
+
+
+def _segmented(
+    segmenter: Segmenter, group: list[Read], with_confidence: bool
+) -> Iterator[tuple[Source, Segmentation | UserError]]:
+    """Each photograph of a group with its segmentation, or with what went wrong."""
+    images = [image for _, image in group if not isinstance(image, UserError)]
+    if len(images) > 1:
+        try:
+            yield from zip((source for source, _ in group), segmenter.batch(images), strict=True)
+            return
+        except UserError:  # memory may hold them one by one
+            pass
+    for source, image in group:
+        if isinstance(image, UserError):
+            yield source, image
+            continue
+        try:
+            yield source, segmenter(image, with_confidence=with_confidence)
+        except UserError as error:
+            yield source, error

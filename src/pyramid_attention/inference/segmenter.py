@@ -1,4 +1,4 @@
-"""The Segmenter: one picture in, one Segmentation out, whatever the engine.
+"""The Segmenter: one picture in, one Segmentation out, whatever the engine and however large the picture.
 
 Evaluation, prediction and everything else that runs a network goes through it, so what is measured is what the user
 gets.
@@ -7,10 +7,9 @@ gets.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..classes import ClassTable
-from ..errors import UserError, require
+from ..errors import UserError
 from ..images import read_image, to_image_array
 from .engines import Engine
+from .padding import pad
+from .tiling import STEP, segment_tiles
+from .upsample import Axis, best_labels, confidence
 
-MIN_SIDE = 32
-"""Smaller pictures are padded to this many pixels a side, by repeating their edge, and the result is cropped."""
+WHOLE_PIXELS = 1 << 22
+"""Pictures with more pixels (4 megapixels) are segmented by tiles of as many."""
+LARGEST_OVERLAP = 384
+LEAST_TILE = 128
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,16 @@ class Segmentation:
 
     labels: NDArray[np.uint8]
     """H×W class ids."""
-    confidence: NDArray[np.float32]
-    """H×W softmax probability of the chosen class, 0 … 1."""
     image: NDArray[np.uint8]
     """The picture itself, H×W×3 RGB, upright."""
     classes: ClassTable
+    find_confidence: Callable[[], NDArray[np.float32]] = field(repr=False)
+    """Computes `confidence`."""
+
+    @cached_property
+    def confidence(self) -> NDArray[np.float32]:
+        """H×W softmax probability of the chosen class, 0 … 1; computed when it is first asked for."""
+        return self.find_confidence()
 
     def overlay(self, alpha: float = 0.5) -> NDArray[np.uint8]:
         """The classes' colours laid over the picture: H×W×3 uint8, (1 − alpha) × picture + alpha × colour.
@@ -51,10 +60,28 @@ class Segmentation:
 
 
 class Segmenter:
-    """Segments photographs of any size ≥ 1×1 with one engine."""
+    """Segments photographs of any size ≥ 1×1 with one engine.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+        engine: what runs the network.
+        tile: pictures with a longer side are segmented by tiles of at most this many pixels a side (rounded down to a
+            multiple of 32); by default those of more than `WHOLE_PIXELS`, by tiles of 2048.
+        overlap: of the tiles, in pixels (rounded down to a multiple of 32); by default a quarter of a tile, at most
+            384.
+
+    Raises:
+        UserError: a tile of less than 128 pixels, or an overlap of more than half of it.
+    """
+
+    def __init__(self, engine: Engine, *, tile: int | None = None, overlap: int | None = None) -> None:
+        if tile is not None and tile < LEAST_TILE:
+            raise UserError(f"tiles have at least {LEAST_TILE} pixels a side, not {tile}")
         self.engine = engine
+        self.tile = tile
+        self._size = (tile or int(WHOLE_PIXELS**0.5)) // STEP * STEP
+        self._overlap = (min(self._size // 4, LARGEST_OVERLAP) if overlap is None else overlap) // STEP * STEP
+        if not 0 < self._overlap <= self._size // 2:
+            raise UserError(f"tiles overlap by at least {STEP} pixels and at most half their side, not by {overlap}")
 
     @property
     def classes(self) -> ClassTable:
@@ -64,60 +91,90 @@ class Segmenter:
     @property
     def metadata(self) -> Mapping[str, Any]:
         """What is saved with the model (its recipe, its validation), as plain JSON; empty where the engine has none."""
-        return getattr(self.engine, "metadata", {})
+        return self.engine.metadata
 
     @classmethod
-    def load(cls, model: str | os.PathLike[str], device: str = "auto", *, tta: bool = False) -> Segmenter:
-        """Load a model by its run folder, its model folder, or its name on the Hugging Face hub ("owner/name").
+    def load(
+        cls,
+        model: str | os.PathLike[str],
+        device: str = "auto",
+        *,
+        engine: str = "auto",
+        tta: bool = False,
+        tile: int | None = None,
+        classes: Sequence[str] | None = None,
+        precision: str = "fp32",
+        compile: bool = False,
+    ) -> Segmenter:
+        """Load a model by its `.onnx` file, its run folder, its model folder, or its name on the hub ("owner/name").
 
-        With `tta` it averages over scales and flip (see `inference.tta`).
+        Args:
+            model: which.
+            device: "auto", "cpu", "cuda" or "mps".
+            engine: what runs it: "onnxruntime" or "openvino" an exported file, "torch" all else; "auto" is ONNX Runtime
+                for a file.
+            tta: average over scales and flip, see `inference.tta`.
+            tile: see the class.
+            classes: names for the classes of an exported file that does not hold them.
+            precision, compile: of the torch engine, see `TorchEngine`.
 
         Raises:
-            UserError: there is no such model, it is damaged, or there is no such device.
-            MissingExtra: PyTorch is not installed.
+            UserError: there is no such model, it is damaged, there is no such device, or the engine cannot run it.
+            MissingExtra: the engine is not installed.
         """
-        folder = find_model(model)
-        require("a PyTorch model", "torch", "timm")
-        from ..models import SegmentationModel
-        from .engines.torch import TorchEngine
-        from .tta import AugmentedEngine
+        from .load import load_engine
 
-        engine = AugmentedEngine if tta else TorchEngine
-        return cls(engine(SegmentationModel.from_pretrained(folder), device))
+        runs: Engine = load_engine(model, device, engine=engine, classes=classes, precision=precision, compiled=compile)
+        if tta:
+            from .tta import AugmentedEngine
 
-    def __call__(self, picture: str | os.PathLike[str] | NDArray[np.generic] | Image.Image) -> Segmentation:
+            runs = AugmentedEngine(runs)
+        return cls(runs, tile=tile)
+
+    def __call__(
+        self, picture: str | os.PathLike[str] | NDArray[np.generic] | Image.Image, *, with_confidence: bool = False
+    ) -> Segmentation:
         """Segment a photograph: a path, an array H×W×3 (or H×W, grey) of uint8, or a Pillow image.
+
+        Args:
+            picture: which.
+            with_confidence: the confidence will be asked for; saves segmenting the tiles of a large picture once more.
 
         Raises:
             UserError: the picture cannot be read, or memory does not hold it.
         """
         image = read_image(picture) if isinstance(picture, (str, os.PathLike)) else to_image_array(picture)
-        height, width = image.shape[:2]
-        lacking = ((0, max(0, MIN_SIDE - height)), (0, max(0, MIN_SIDE - width)), (0, 0))
-        labels, confidence = self.engine(np.pad(image, lacking, mode="edge")[None])
-        return Segmentation(labels[0, :height, :width], confidence[0, :height, :width], image, self.classes)
+        if not self.tiles(image.shape):
+            return self.batch([image])[0]
+        tile, overlap = self._size, self._overlap
+        labels, certain = segment_tiles(self.engine, image, tile, overlap, with_confidence)
 
+        def find() -> NDArray[np.float32]:
+            found = certain if certain is not None else segment_tiles(self.engine, image, tile, overlap, True)[1]
+            assert found is not None
+            return found
 
-def find_model(model: str | os.PathLike[str]) -> str | Path:
-    """The model folder that a run folder or model folder means; what can only be a name on the hub stays a name.
+        return Segmentation(labels, image, self.classes, find)
 
-    Raises:
-        UserError: a path that is no model, or not there.
-    """
-    path = Path(model)
-    for folder in (path, path / "model"):
-        if (folder / "config.json").is_file():
-            return folder
-    if path.is_dir():
-        raise UserError(
-            f"{path} holds no model (neither config.json nor model/config.json); name a run folder of 'pan train' after"
-            " its first epoch, or a model folder"
-        )
-    if path.exists():
-        raise UserError(f"{path} is not a model; name a run folder of 'pan train' or a model folder")
-    # "owner/name" is a name on the hub, unless "owner" is a folder here: then it is a mistyped path.
-    if isinstance(model, str) and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", model) and not path.parent.exists():
-        return model
-    raise UserError(
-        f"there is no model {path}; name a run folder of 'pan train', a model folder, or 'owner/name' on the hub"
-    )
+    def tiles(self, shape: Sequence[int]) -> bool:
+        """Whether a picture of `shape` = (H, W, …) is segmented by tiles."""
+        height, width = shape[:2]
+        return height * width > WHOLE_PIXELS if self.tile is None else max(height, width) > self._size
+
+    def batch(self, images: Sequence[NDArray[np.uint8]]) -> list[Segmentation]:
+        """Segment several pictures of one size H×W×3 (uint8) at once, none of them by tiles.
+
+        Raises:
+            UserError: memory does not hold them.
+        """
+        height, width = images[0].shape[:2]
+        pixels = pad(np.stack(images), self.engine.multiple)
+        scores = self.engine(pixels)
+        rows = Axis.between(scores.shape[2], pixels.shape[1], self.engine.align_corners).part(0, height)
+        columns = Axis.between(scores.shape[3], pixels.shape[2], self.engine.align_corners).part(0, width)
+
+        def segmentation(image: NDArray[np.uint8], own: NDArray[np.float32]) -> Segmentation:
+            labels = best_labels(own, rows, columns)
+            return Segmentation(labels, image, self.classes, lambda: confidence(own, rows, columns))
+
+        return [segmentation(image, own) for image, own in zip(images, scores, strict=True)]

@@ -28,7 +28,7 @@ from .blocks import Head, resize
 
 
 @contextmanager
-def _exportable() -> Iterator[None]:
+def exportable() -> Iterator[None]:
     """Let `torch.export` trace maps that have one pixel for some sizes of the picture and more for others.
 
     It would bind the graph to the kind of its example, although one pixel is nothing special to any operation here.
@@ -71,17 +71,20 @@ class SegmentationModel(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised pictures N×in_channels×H×W (float) → scores N×num_classes×H×W before the softmax; any H, W ≥ 1."""
-        with _exportable():
-            return self._scores(images)
+        with exportable():
+            height, width = images.shape[-2:]
+            seen = self.backbone.extended(height), self.backbone.extended(width)
+            return resize(self.coarse_scores(images), seen, self.align_corners)[..., :height, :width]
 
-    def _scores(self, images: Tensor) -> Tensor:
-        height, width = images.shape[-2:]
+    def coarse_scores(self, images: Tensor) -> Tensor:
+        """The scores as the decoder's map has them, coarser than the picture: N×in_channels×H×W → N×num_classes×h×w.
+
+        They lie over the picture as the backbone sees it, extended to a multiple of `backbone.multiple`.
+        """
         features = self.backbone(images)
         context = self.context(features[-1])
-        detail = self.decoder(features, context)
-        scores = self.head(detail)
-        seen = self.backbone.extended(height), self.backbone.extended(width)
-        return resize(scores, seen, self.align_corners)[..., :height, :width]
+        scores: Tensor = self.head(self.decoder(features, context))
+        return scores
 
     @property
     def classes(self) -> ClassTable | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +12,36 @@ from ...classes import ClassTable
 
 
 class Engine(Protocol):
-    """A network made ready to run: pixels in, labels and confidence out, preprocessing inside."""
+    """A network made ready to run: pixels in, scores out, preprocessing inside."""
 
     @property
     def classes(self) -> ClassTable:
-        """What the labels mean."""
+        """What the scores are for."""
         ...
 
-    def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Segment pictures N×H×W×3 (uint8 RGB, H and W ≥ 32).
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What is saved with the model (its recipe, its validation), as plain JSON."""
+        ...
+
+    @property
+    def multiple(self) -> int:
+        """Heights and widths must be multiples of this."""
+        ...
+
+    @property
+    def align_corners(self) -> bool:
+        """How scores lie over pixels, see `upsample.Axis`."""
+        ...
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Score pictures N×H×W×3 (uint8 RGB; H and W ≥ 32, multiples of `multiple`).
 
         Returns:
-            labels N×H×W (uint8) and the softmax probability of each label, N×H×W (float32 in 0 … 1).
+            N×C×h×w (float32): one score a class before the softmax, at h×w points that are evenly spread over the H×W
+            pixels.
+
+        Raises:
+            UserError: memory runs out, or the scores are not finite numbers.
         """
         ...

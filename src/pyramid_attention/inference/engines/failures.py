@@ -1,0 +1,32 @@
+"""What the user is told where an engine cannot go on; the same for every engine."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import UserError
+
+
+def out_of_memory(images: NDArray[np.uint8], device: str) -> UserError:
+    """The error for memory that ran out while pictures N×H×W×3 were segmented."""
+    height, width = images.shape[1:3]
+    instead = "" if device == "cpu" else " or use --device cpu"
+    return UserError(
+        f"out of memory on {device} while segmenting {width}×{height} pixels; segment smaller tiles, as with"
+        f" --tile {max(256, min(height, width) // 2)},{' or' if not instead else ''} scale the picture down{instead}"
+    )
+
+
+def check_finite(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The scores, found to be numbers.
+
+    Raises:
+        UserError: they are not.
+    """
+    if not np.isfinite(scores).all():
+        raise UserError(
+            "the network's scores are not finite numbers: its weights are damaged, or training diverged; take another"
+            " model, or train with a lower learning rate"
+        )
+    return scores

@@ -1,0 +1,141 @@
+"""From the network's scores, one for every few pixels, to the label and the confidence of every pixel.
+
+A network scores a grid that is coarser than the picture (1/4 of it for PAN); between the points of the grid its scores
+are bilinear. All engines give that grid, and what becomes of it is computed here, once for all of them.
+
+Most pixels need no arithmetic: where one class has the largest score at all four points around a pixel, it has the
+largest at the pixel, too, since every mean with the same weights preserves `≥`. Only the others, along outlines, are
+interpolated. The labels are those of a full interpolation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+CHUNK = 1 << 18
+"""Interpolated scores that are held at a time, so that they stay in the processor's cache."""
+DENSE = 0.4
+"""Share of pixels along outlines from which interpolating all of them, row by row, is the faster way."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Where the pixels of a side lie between the points of the grid: pixel i between `below[i]` and `above[i]`.
+
+    Attributes:
+        below, above: indices of points; int64.
+        share: how far the pixel is from the one to the other, 0 … 1; float32.
+    """
+
+    below: NDArray[np.int64]
+    above: NDArray[np.int64]
+    share: NDArray[np.float32]
+
+    @classmethod
+    def between(cls, points: int, pixels: int, align_corners: bool = False, covered: float = 1.0) -> Axis:
+        """The side of a picture with so many pixels, over a grid with so many points.
+
+        Points and pixels are squares side by side on the same stretch, or, with `align_corners`, the first and last
+        points lie on the first and last pixels: `torch.nn.functional.interpolate`'s bilinear, of both kinds. With
+        `covered` below 1 the pixels lie on only that part of the stretch, from its beginning on.
+        """
+        index = np.arange(pixels)
+        if align_corners:
+            place = index * ((points - 1) * covered / max(pixels - 1, 1))
+        else:
+            place = np.maximum((index + 0.5) * (points * covered / pixels) - 0.5, 0)
+        below = np.minimum(place.astype(np.int64), points - 1)
+        return cls(below, np.minimum(below + 1, points - 1), (place - below).astype(np.float32))
+
+    def __len__(self) -> int:
+        return len(self.below)
+
+    def part(self, start: int, stop: int, first: int = 0) -> Axis:
+        """The pixels from `start` to before `stop`, over a grid of which the points before `first` are left out."""
+        chosen = slice(start, stop)
+        return Axis(self.below[chosen] - first, self.above[chosen] - first, self.share[chosen])
+
+
+def best_labels(scores: NDArray[np.float32], rows: Axis, columns: Axis) -> NDArray[np.uint8]:
+    """The class with the largest interpolated score at every pixel; of equal ones the first.
+
+    Args:
+        scores: C×h×w (float32).
+        rows, columns: of the H×W pixels over the grid.
+
+    Returns:
+        H×W (uint8).
+    """
+    winners = scores.argmax(axis=0).astype(np.uint8)
+    below, right = _next(winners, 0), _next(winners, 1)
+    mixed = (winners != below) | (winners != right) | (winners != _next(below, 1))
+    labels: NDArray[np.uint8] = winners.take(rows.below, 0).take(columns.below, 1)
+    places = np.flatnonzero(mixed.take(rows.below, 0).take(columns.below, 1))
+    if len(places) > DENSE * labels.size:
+        for top, chunk in _interpolated(scores, rows, columns):
+            labels[top : top + chunk.shape[1]] = chunk.argmax(axis=0)
+        return labels
+    count, _, width = scores.shape
+    points = np.ascontiguousarray(scores.reshape(count, -1).T)  # h·w × C: all scores of a point side by side
+    flat = labels.reshape(-1)
+    step = max(1, CHUNK // (4 * count))
+    for start in range(0, len(places), step):
+        pixels = places[start : start + step]
+        y, x = np.divmod(pixels, len(columns))
+        upper, lower = rows.below[y] * width, rows.above[y] * width
+        left, right_ = columns.below[x], columns.above[x]
+        across, down = columns.share[x, None], rows.share[y, None]
+        over = _lerp(points[upper + left], points[upper + right_], across)
+        under = _lerp(points[lower + left], points[lower + right_], across)
+        flat[pixels] = _lerp(over, under, down).argmax(axis=1)
+    return labels
+
+
+def confidence(scores: NDArray[np.float32], rows: Axis, columns: Axis) -> NDArray[np.float32]:
+    """The softmax probability of the best class at every pixel, 0 … 1: exp(max − logsumexp) of interpolated scores.
+
+    Args:
+        scores: C×h×w (float32).
+        rows, columns: of the H×W pixels over the grid.
+
+    Returns:
+        H×W (float32).
+    """
+    result = np.empty((len(rows), len(columns)), np.float32)
+    for top, chunk in _interpolated(scores, rows, columns):
+        chunk -= chunk.max(axis=0)
+        np.exp(chunk, out=chunk)
+        result[top : top + chunk.shape[1]] = 1 / chunk.sum(axis=0)
+    return result
+
+
+def interpolate(scores: NDArray[np.float32], rows: Axis, columns: Axis) -> NDArray[np.float32]:
+    """The interpolated scores at every pixel: C×h×w → C×H×W (float32)."""
+    down = _lerp(scores[:, rows.below], scores[:, rows.above], rows.share[:, None])
+    return _lerp(down[:, :, columns.below], down[:, :, columns.above], columns.share)
+
+
+def _interpolated(scores: NDArray[np.float32], rows: Axis, columns: Axis) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """The interpolated scores C×r×W of some rows at a time, with the first row's number."""
+    step = max(1, CHUNK // (len(scores) * len(columns)))
+    for top in range(0, len(rows), step):
+        yield top, interpolate(scores, rows.part(top, top + step), columns)
+
+
+def _lerp(start: NDArray[np.float32], end: NDArray[np.float32], share: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`start` + (`end` − `start`) × `share`, in the memory of `end`."""
+    end -= start
+    end *= share
+    end += start
+    return end
+
+
+def _next(values: NDArray[np.uint8], axis: int) -> NDArray[np.uint8]:
+    """Each point's neighbour along an axis; the last is its own."""
+    last = values.shape[axis] - 1
+    neighbours: NDArray[np.uint8] = values.take(np.minimum(np.arange(1, last + 2), last), axis)
+    return neighbours
