@@ -22,6 +22,7 @@ from .convert_checkpoint import convert_checkpoint
 from .data import data_app
 from .demo import demo
 from .eval import evaluate
+from .export import export
 from .models import models
 from .predict import predict
 from .train import train
@@ -41,6 +42,7 @@ app = typer.Typer(
 app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("predict")(predict)
+app.command("export")(export)
 app.command("models")(models)
 app.command("ablate")(ablate)
 app.command("convert-checkpoint")(convert_checkpoint)

@@ -7,6 +7,7 @@ configuration last: a folder with a `config.json` is complete.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import tempfile
@@ -82,6 +83,19 @@ def load(source: str | PathLike[str]) -> SegmentationModel:
         ) from error
     network.load_state_dict(_read_weights(folder / WEIGHTS, network.state_dict()))
     return network.eval()
+
+
+def weights_digest(source: str | PathLike[str]) -> str:
+    """The SHA-256 of a model's file of weights, in hexadecimal; `source` as in `load`.
+
+    Raises:
+        UserError: it does not exist.
+    """
+    path = _resolve(source) / WEIGHTS
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
 
 
 def push(network: SegmentationModel, repository: str, private: bool) -> None:

@@ -1,0 +1,61 @@
+"""`pan export`: a trained model as one file that runs without PyTorch."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import require
+from .options import DataFormat
+
+
+def export(
+    model: Annotated[
+        str, typer.Argument(metavar="M", help="A run folder, a model folder, or 'owner/name' on the hub.")
+    ],
+    format_: Annotated[str, typer.Option("--format", help="onnx.")] = "onnx",
+    int8: Annotated[bool, typer.Option("--int8", help="Quantise to 8 bits; needs --calibrate.")] = False,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="Calibrate 8 bits on this data set's train, measure the loss on its val."),
+    ] = None,
+    data_format: DataFormat = None,
+    max_loss: Annotated[
+        float, typer.Option(metavar="POINTS", help="Refuse 8 bits that cost more points of mIoU than this.")
+    ] = 1.0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The .onnx file; by default in the model folder.")
+    ] = None,
+) -> None:
+    """Write M as one ONNX file: pixels in, labels and scores out; classes, preprocessing and accuracy inside.
+
+    The file is compared with the model before it is kept. It needs no PyTorch: pan predict PHOTO --model FILE.
+    """
+    require("pan export", "torch", "timm", "onnx", "onnxscript")
+    from ..export import export as export_model
+
+    done = export_model(
+        model,
+        out,
+        format=format_,
+        int8=int8,
+        calibrate=calibrate,
+        data_format=data_format,
+        max_loss=max_loss,
+        on_step=lambda line: print(f"{line} …", file=sys.stderr),
+    )
+    found = done.verification
+    print(
+        f"verified on pictures of {len(found.sizes)} sizes: {found.agreement:.3%} of the labels agree, scores differ by"
+        f" at most {found.difference:.1g}"
+    )
+    if done.quantised is not None:
+        cost = done.quantised
+        print(
+            f"8 bits ({cost.numbers}; {cost.in_float[0]} of {cost.in_float[1]} convolutions in float): mIoU"
+            f" {cost.before:.2%} before, {cost.after:.2%} after, on {cost.pictures} pictures of val"
+        )
+    print(f"{done.path} ({done.path.stat().st_size / 1e6:.1f} MB); use it:  pan predict PHOTO --model {done.path}")

@@ -1,0 +1,156 @@
+"""`pan export`: a trained network as one file that needs no PyTorch, compared with the network before it is kept."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..classes import ClassTable
+from ..data import Dataset, open_dataset
+from ..errors import UserError, nearest
+from ..files import make_folder, whole_file
+from ..inference.engines.exported import Description
+from ..inference.load import find_model
+from ..models import SegmentationModel
+from ..models.cost import measure_cost
+from ..models.folder import LIBRARY_VERSION, weights_digest
+from .graph import build_graph, save_graph
+from .int8 import Quantised, quantise
+from .verify import Verification, verify
+
+FORMATS = ("onnx",)
+MAX_LOSS = 1.0
+"""Points of mIoU that 8 bits may cost, unless the user allows more."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written.
+
+    Attributes:
+        path: of the file.
+        verification: how its fp32 graph compares with the network.
+        quantised: what 8 bits cost, where they were asked for.
+    """
+
+    path: Path
+    verification: Verification
+    quantised: Quantised | None = None
+
+
+def export(
+    model: str | os.PathLike[str],
+    out: str | Path | None = None,
+    *,
+    format: str = "onnx",
+    int8: bool = False,
+    calibrate: str | Path | Dataset | None = None,
+    data_format: str | None = None,
+    max_loss: float = MAX_LOSS,
+    on_step: Callable[[str], None] | None = None,
+) -> Exported:
+    """Write a trained model as one file.
+
+    Args:
+        model: a run folder, a model folder, or a name on the hub.
+        out: the file; by default `model.onnx` (`model-int8.onnx`) in the folder that is exported.
+        format: "onnx".
+        int8: quantise to 8 bits.
+        calibrate: the data set to calibrate with (its "train") and to measure the loss on (its "val").
+        data_format: of the data set, where looking does not find it.
+        max_loss: points of mIoU that may be lost by 8 bits.
+        on_step: told what is being done, a line at a time.
+
+    Raises:
+        UserError: no such model or format; it cannot be exported; the file differs from the network, or loses more than
+            `max_loss`; it cannot be written. Then no file is kept.
+    """
+    if format not in FORMATS:
+        raise UserError(f"there is no export format '{format}'.{nearest(format, FORMATS)}")
+    if int8 and calibrate is None:
+        raise UserError("8 bits are calibrated and measured on pictures with masks: name them with --calibrate DATA")
+    if calibrate is not None and not int8:
+        raise UserError("--calibrate is for --int8; add it, or leave both out")
+    if max_loss < 0:
+        raise UserError(f"--max-loss is a number of points of mIoU, 0 or more, not {max_loss}")
+    found = find_model(model)
+    if isinstance(found, Path) and found.suffix == ".onnx":
+        raise UserError(f"{found} is exported already; name the run folder or model folder it was made from")
+    path = _place(found, out, int8)
+    data = None
+    if calibrate is not None:
+        data = calibrate if isinstance(calibrate, Dataset) else open_dataset(calibrate, data_format)
+    tell = on_step or (lambda line: None)
+
+    network = SegmentationModel.from_pretrained(found)
+    description = describe_network(network, weights_digest(found))
+    tell("building the graph")
+    graph = build_graph(network, description)
+    with tempfile.TemporaryDirectory() as scratch:
+        fp32 = Path(scratch) / "fp32.onnx"
+        save_graph(graph, fp32)
+        tell("comparing it with the network")
+        verification = verify(network, fp32)
+        verification.check()
+        quantised = None
+        result = fp32
+        if data is not None:
+            result = Path(scratch) / "int8.onnx"
+            quantised = quantise(fp32, result, data, max_loss, tell)
+            quantised.check(max_loss)
+        _describe_file(result, description, verification, quantised)
+        with whole_file(path) as temporary:
+            temporary.write_bytes(result.read_bytes())
+    return Exported(path, verification, quantised)
+
+
+def describe_network(network: SegmentationModel, digest: str) -> Description:
+    """What a file says of itself: what is saved with the model, and what it was made from."""
+    small, large = (measure_cost(network, (side, side)).flops for side in (256, 512))
+    per_pixel = (large - small) / (512**2 - 256**2)
+    metadata: dict[str, Any] = {
+        **network.metadata,
+        "library_version": LIBRARY_VERSION,
+        "model": network.config,
+        "source_sha256": digest,
+        "precision": "fp32",
+        "flops": {"per_pixel": per_pixel, "constant": small - per_pixel * 256**2},
+    }
+    classes = network.classes or ClassTable.of(int(network.config["num_classes"]))
+    return Description(classes, network.backbone.multiple, network.align_corners, metadata)
+
+
+def _describe_file(
+    path: Path, description: Description, verification: Verification, quantised: Quantised | None
+) -> None:
+    """Write into a file what was found out about it."""
+    import onnx
+
+    from ..inference.engines.exported import KEY
+
+    description.metadata["verification"] = verification.to_dict()
+    if quantised is not None:
+        description.metadata["precision"] = "int8"
+        description.metadata["quantisation"] = quantised.to_dict()
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {KEY: description.to_json()})
+    save_graph(model, path)
+
+
+def _place(found: str | Path, out: str | Path | None, int8: bool) -> Path:
+    """Where the file goes, its folder made."""
+    name = "model-int8.onnx" if int8 else "model.onnx"
+    if out is None:
+        path = found / name if isinstance(found, Path) else Path(found.rpartition("/")[2]).with_suffix(".onnx")
+    else:
+        path = Path(out)
+        if path.is_dir():
+            path = path / name
+        elif path.suffix != ".onnx":
+            raise UserError(f"{path} is to be an .onnx file; write --out {path}.onnx, or name a folder that is there")
+    make_folder(path.parent)
+    return path

@@ -1,0 +1,84 @@
+"""What inference does not need to compute: batch norms behind convolutions, and the scale of the pixels before one.
+
+A norm with fixed statistics is a scale and an offset for each channel, and a convolution before it can have both in its
+weights and its bias. Which norm stands behind which convolution is found by running the network once and looking at
+what each is given.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from ..models import SegmentationModel
+from ..models.blocks import Norm
+
+Convolution = (nn.Conv2d, nn.ConvTranspose2d)
+
+
+def fold(network: SegmentationModel, images: Tensor) -> bool:
+    """Fold a network in place, in evaluation mode.
+
+    Every norm right behind a convolution goes into it. Where one convolution is all that sees the pixels, it is changed
+    to take them unscaled: pixels − 255 mean, with pixels of 0 … 255, instead of (pixels / 255 − mean) / std. (The mean
+    stays outside: the convolution pads with zeros, which are to be the mean's.)
+
+    Args:
+        network: changed; its scores stay what they are, but for rounding.
+        images: a normalised picture N×3×H×W to run it on.
+
+    Returns:
+        Whether pixels are now to be given unscaled.
+    """
+    found: dict[int, tuple[nn.Module, Tensor]] = {}  # a tensor (kept, so that its id stays its own) and who made it
+    pairs: list[tuple[Norm, nn.Module]] = []
+    first: list[nn.Module] = []
+
+    def made(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        found[id(output)] = (module, output)
+
+    def used(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if inputs[0] is images:
+            first.append(module)
+        if isinstance(module, Norm) and id(inputs[0]) in found:
+            pairs.append((module, found[id(inputs[0])][0]))
+
+    hooks = [module.register_forward_pre_hook(used) for module in network.modules() if not list(module.children())]
+    hooks += [module.register_forward_hook(made) for module in network.modules() if isinstance(module, Convolution)]
+    with torch.no_grad():
+        network.eval().coarse_scores(images)
+    for hook in hooks:
+        hook.remove()
+
+    for norm, convolution in pairs:
+        _absorb(convolution, norm)
+    folded = {id(norm) for norm, _ in pairs}
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if id(child) in folded:
+                assert isinstance(child, Norm)
+                setattr(parent, name, nn.Sequential(child.drop, child.act))
+    if len(first) == 1 and isinstance(first[0], nn.Conv2d) and first[0].groups == 1:
+        first[0].weight.data.div_(torch.tensor(network.std).view(1, -1, 1, 1) * 255)
+        return True
+    return False
+
+
+def _absorb(convolution: nn.Module, norm: Norm) -> None:
+    """Give a convolution's weights and bias the scale and the offset of the norm behind it."""
+    assert isinstance(convolution, Convolution)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    weight, bias = fuse_conv_bn_weights(
+        convolution.weight.double(),
+        None if convolution.bias is None else convolution.bias.double(),
+        norm.running_mean.double(),
+        norm.running_var.double(),
+        norm.eps,
+        norm.weight.double(),
+        norm.bias.double(),
+        transpose=isinstance(convolution, nn.ConvTranspose2d),
+    )
+    convolution.weight = nn.Parameter(weight.float(), requires_grad=False)
+    convolution.bias = nn.Parameter(bias.float(), requires_grad=False)

@@ -1,0 +1,141 @@
+"""The network as an ONNX graph: uint8 pixels in, labels and scores out, for any batch and any size from 32×32 on."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from ..errors import UserError
+from ..inference.engines.exported import INPUT, KEY, LABELS, SCORES, Description
+from ..models import SegmentationModel
+from ..models.blocks import resize
+from ..models.network import exportable
+from .folding import fold
+
+OPSET = 18
+"""What ONNX Runtime has known since 1.14 (2023)."""
+
+
+class PixelsToLabels(nn.Module):
+    """All there is between a photograph and its label map, in one module.
+
+    Args:
+        network: is folded, so a copy nobody else uses.
+    """
+
+    def __init__(self, network: SegmentationModel) -> None:
+        super().__init__()
+        self.unscaled = fold(network, torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0)))
+        self.network = network
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(network.mean).view(1, -1, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(network.std).view(1, -1, 1, 1) * 255)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """N×H×W×3 (uint8) → labels N×H×W (uint8), scores N×C×h×w (float32)."""
+        with exportable():
+            height, width = images.shape[1:3]
+            pixels = images.permute(0, 3, 1, 2).float().contiguous() - self.mean
+            scores = self.network.coarse_scores(pixels if self.unscaled else pixels / self.std)
+            seen = self.network.backbone.extended(height), self.network.backbone.extended(width)
+            full = resize(scores, seen, self.network.align_corners)[..., :height, :width]
+            return full.argmax(dim=1).to(torch.uint8), scores
+
+
+def build_graph(network: SegmentationModel, description: Description) -> onnx.ModelProto:
+    """The ONNX graph of a network, with its description among the metadata.
+
+    Args:
+        network: three channels in; stays as it is.
+        description: what the file shall say of itself.
+
+    Raises:
+        UserError: the network cannot be exported.
+    """
+    if network.config["in_channels"] != 3:
+        raise UserError(
+            f"an exported model takes photographs in RGB, and this one {network.config['in_channels']} channels"
+        )
+    whole = PixelsToLabels(copy.deepcopy(network).cpu().eval()).eval()
+    dims = {
+        0: torch.export.Dim("batch", min=1),
+        1: torch.export.Dim("height", min=32),
+        2: torch.export.Dim("width", min=32),
+    }
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.export.export(
+                whole,
+                (torch.zeros(2, 64, 96, 3, dtype=torch.uint8),),
+                dynamic_shapes=(dims,),
+                prefer_deferred_runtime_asserts_over_guards=True,  # what torch cannot prove of sizes is checked later
+            )
+            exported = torch.onnx.export(
+                program, input_names=[INPUT], output_names=[LABELS, SCORES], opset_version=OPSET, verbose=False
+            )
+    except Exception as error:  # the exporter fails in as many ways as there are networks
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"{network.config['backbone']} with {network.config['context']} and {network.config['decoder']} cannot be"
+            f" exported ({reason})"
+        ) from error
+    assert exported is not None
+    model = exported.model_proto
+    _tidy(model, description.classes.names)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = KEY, description.to_json()
+    return model
+
+
+def save_graph(model: onnx.ModelProto, path: Path) -> None:
+    """Check a graph and write it as one file."""
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def _tidy(model: onnx.ModelProto, classes: tuple[str, ...]) -> None:
+    """Name the sizes, and leave out what only the exporter's authors need: where in the source each node is from."""
+    model.producer_name = "pyramid-attention"
+    model.doc_string = "Semantic segmentation; see the metadata."
+    for node in model.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    del model.graph.metadata_props[:]
+    model.graph.name = "pyramid-attention"
+    sizes = {
+        INPUT: ("batch", "height", "width", 3),
+        LABELS: ("batch", "height", "width"),
+        SCORES: ("batch", len(classes), "score_height", "score_width"),
+    }
+    for value in (*model.graph.input, *model.graph.output):
+        for dim, size in zip(value.type.tensor_type.shape.dim, sizes[value.name], strict=True):
+            dim.Clear()
+            if isinstance(size, str):
+                dim.dim_param = size
+            else:
+                dim.dim_value = size
+    del model.graph.value_info[:]  # its sizes have other names
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress and warnings from the user; what goes wrong is raised."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,81 @@
+"""Whether an exported file gives what the network gives: no file is kept that was not compared."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..data.shapes import open_shapes
+from ..errors import UserError
+from ..inference.engines.exported import INPUT, LABELS, SCORES
+from ..inference.engines.onnxruntime import open_session
+from ..models import SegmentationModel
+
+SIZES = ((32, 32), (33, 127), (200, 47), (240, 320), (384, 480))
+"""Height and width of the pictures; of each size two, one batch."""
+LEAST_AGREEMENT = 0.999
+LARGEST_DIFFERENCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How a file compares with its network.
+
+    Attributes:
+        agreement: share of pixels with the same label, of the size where it is smallest.
+        difference: the largest of a score, relative to the largest score where that is above 1.
+        sizes: of the pictures.
+    """
+
+    agreement: float
+    difference: float
+    sizes: tuple[tuple[int, int], ...] = SIZES
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain lists and numbers."""
+        return asdict(self) | {"sizes": [list(size) for size in self.sizes]}
+
+    def check(self) -> None:
+        """Raise where the file is not to be kept.
+
+        Raises:
+            UserError: labels or scores differ by more than rounding.
+        """
+        if self.agreement < LEAST_AGREEMENT or not self.difference <= LARGEST_DIFFERENCE:
+            raise UserError(
+                f"the exported model differs from the original: {self.agreement:.2%} of the labels agree (at least"
+                f" {LEAST_AGREEMENT:.1%} must), scores differ by up to {self.difference:.2g} (at most"
+                f" {LARGEST_DIFFERENCE:g} may); no file is kept; please report it with the model's config.json"
+            )
+
+
+def verify(network: SegmentationModel, path: Path) -> Verification:
+    """Compare a file in ONNX Runtime with its network in PyTorch, both on the CPU, on drawn pictures and on noise."""
+    session = open_session(path)
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (network.mean, network.std))
+    agreements, differences = [], []
+    for size in SIZES:
+        images = _pictures(size)
+        labels, scores = session.run([LABELS, SCORES], {INPUT: images})
+        pixels = (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255 - mean) / std
+        with torch.inference_mode():
+            expected = network.coarse_scores(pixels).numpy()
+            truth = network(pixels).argmax(dim=1).numpy()
+        agreements.append(float((labels == truth).mean()))
+        difference = np.abs(scores - expected).max() / max(1.0, np.abs(expected).max())
+        differences.append(float(difference) if np.isfinite(difference) else float("inf"))
+    return Verification(min(agreements), max(differences))
+
+
+def _pictures(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Two pictures 2×H×W×3 (uint8) of one size: drawn shapes, and noise."""
+    height, width = size
+    drawn = open_shapes(seed=1).split("val")[0].read_image()
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return np.stack([np.asarray(Image.fromarray(drawn).resize((width, height))), noise])
