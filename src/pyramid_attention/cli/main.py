@@ -18,6 +18,7 @@ import typer
 from .. import __version__
 from ..errors import UserError
 from .ablate import ablate
+from .bench import bench
 from .convert_checkpoint import convert_checkpoint
 from .data import data_app
 from .demo import demo
@@ -44,6 +45,7 @@ app.command("eval")(evaluate)
 app.command("predict")(predict)
 app.command("export")(export)
 app.command("models")(models)
+app.command("bench")(bench)
 app.command("ablate")(ablate)
 app.command("convert-checkpoint")(convert_checkpoint)
 app.command("demo")(demo)

@@ -1,5 +1,5 @@
 """From a trained network to one `.onnx` file: the graph, its verification, 8-bit quantisation."""
 
-from .export import Exported, export
+from .exporter import Exported, export
 
 __all__ = ["Exported", "export"]

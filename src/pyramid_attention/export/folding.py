@@ -39,12 +39,12 @@ def fold(network: SegmentationModel, images: Tensor) -> bool:
         found[id(output)] = (module, output)
 
     def used(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if inputs[0] is images:
+        if inputs[0] is images and not list(module.children()):
             first.append(module)
         if isinstance(module, Norm) and id(inputs[0]) in found:
             pairs.append((module, found[id(inputs[0])][0]))
 
-    hooks = [module.register_forward_pre_hook(used) for module in network.modules() if not list(module.children())]
+    hooks = [module.register_forward_pre_hook(used) for module in network.modules()]
     hooks += [module.register_forward_hook(made) for module in network.modules() if isinstance(module, Convolution)]
     with torch.no_grad():
         network.eval().coarse_scores(images)

@@ -85,7 +85,10 @@ def build_graph(network: SegmentationModel, description: Description) -> onnx.Mo
                 program, input_names=[INPUT], output_names=[LABELS, SCORES], opset_version=OPSET, verbose=False
             )
     except Exception as error:  # the exporter fails in as many ways as there are networks
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # the first that went wrong says what; those above, where
+            cause = cause.__cause__
+        reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
         raise UserError(
             f"{network.config['backbone']} with {network.config['context']} and {network.config['decoder']} cannot be"
             f" exported ({reason})"

@@ -184,6 +184,32 @@ def of_global_average(block: nn.Module, x: Tensor) -> Tensor:
     return out
 
 
+class BinMeans(nn.AdaptiveAvgPool2d):
+    """The means of b×b parts of a map, neighbours overlapping where b does not divide it: N×C×H×W → N×C×b×b."""
+
+    def __init__(self, bins: int) -> None:
+        super().__init__(bins)
+        self.bins = bins
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N×C×H×W → N×C×b×b."""
+        if not torch.compiler.is_exporting():
+            return super().forward(x)
+        # ONNX has no such pooling, and what the exporter writes in its place fails on small maps: the same means as
+        # products with two matrices.
+        down, across = (self._weights(size, x) for size in x.shape[2:])
+        return torch.matmul(torch.matmul(down, x), across.T)
+
+    def _weights(self, size: int, x: Tensor) -> Tensor:
+        """What each place along a side adds to each mean: b×size."""
+        place = torch.arange(size, device=x.device)
+        count, index = place.amax(dim=0) + 1, torch.arange(self.bins, device=x.device)
+        first = torch.div(index * count, self.bins, rounding_mode="floor")
+        end = -torch.div(-(index + 1) * count, self.bins, rounding_mode="floor")
+        inside = (place >= first[:, None]) & (place < end[:, None])
+        return inside.to(x.dtype) / (end - first)[:, None]
+
+
 def resize(x: Tensor, size: torch.Size | tuple[int, int], align_corners: bool = False) -> Tensor:
     """Bilinear resampling of N×C×h×w to N×C×H×W, `size` = (H, W)."""
     # In a traced graph sizes are symbols: comparing them would bind the graph to the sizes of its example, and so does
@@ -197,10 +223,12 @@ def resize(x: Tensor, size: torch.Size | tuple[int, int], align_corners: bool = 
 
 def _linear(x: Tensor, dim: int, size: int) -> Tensor:
     """Linear resampling of one dimension, its first and last pixels staying the first and last."""
-    last = x.shape[dim] - 1
-    place = torch.arange(size, device=x.device).mul(last / torch.sym_max(size - 1, 1))
+    # The last indices as tensors, not as numbers: to ONNX a quotient of two symbolic sizes cannot be exported.
+    index = torch.arange(size, device=x.device, dtype=torch.float32)
+    last = torch.arange(x.shape[dim], device=x.device, dtype=torch.float32).amax(dim=0)
+    place = index * (last / index.amax(dim=0).clamp(min=1))
     below = place.floor().long()
-    above = (below + 1).clamp(max=last)
+    above = torch.minimum(below + 1, last.long())
     share = (place - below).to(x.dtype).reshape(-1, *[1] * (x.ndim - 1 - dim))
     return torch.lerp(x.index_select(dim, below), x.index_select(dim, above), share)
 

@@ -6,7 +6,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from ..blocks import ConvNormAct, initialise, resize
+from ..blocks import BinMeans, ConvNormAct, initialise, resize
 
 
 class PPM(nn.Module):
@@ -32,8 +32,7 @@ class PPM(nn.Module):
         self.align_corners = align_corners
         part = max(1, in_channels // len(bins))
         self.pools = nn.ModuleList(
-            nn.Sequential(nn.AdaptiveAvgPool2d(size), ConvNormAct(in_channels, part, 1, act=nn.ReLU(inplace=True)))
-            for size in bins
+            nn.Sequential(BinMeans(size), ConvNormAct(in_channels, part, 1, act=nn.ReLU(inplace=True))) for size in bins
         )
         self.join = ConvNormAct(in_channels + part * len(bins), channels, 3, act=nn.ReLU(inplace=True))
         initialise(self)

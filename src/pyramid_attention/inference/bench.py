@@ -1,0 +1,179 @@
+"""How fast a model runs here: latency, throughput, memory, and how much of the machine's arithmetic it gets.
+
+Each engine and size is measured in a process of its own, whose largest memory is then theirs alone. What the machine
+could do at best is measured in the same process, in turns with the model: single-precision matrix products.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import UserError
+from .load import find_model
+from .segmenter import Segmenter
+from .threads import usable_cores
+
+BATCH = 4
+"""Pictures that go through the network together where throughput is measured."""
+PRODUCT = 1536
+"""Rows and columns of the matrices that are multiplied."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Of one engine with pictures of one size.
+
+    Attributes:
+        engine: as `Segmenter.load` knows it.
+        height, width: of the pictures.
+        latency: seconds from pixels to labels for one picture, the median.
+        throughput: pictures a second, `BATCH` at a time.
+        memory: the largest of the process, in bytes.
+        flops: of the network for a picture, convolutions counted directly, one multiply-add as 2; None where the model
+            does not say.
+        peak: operations a second of the fastest matrix product.
+        cores: that were used.
+    """
+
+    engine: str
+    height: int
+    width: int
+    latency: float
+    throughput: float
+    memory: int
+    flops: float | None
+    peak: float
+    cores: int
+
+    @property
+    def rate(self) -> float | None:
+        """Operations a second at that latency."""
+        return None if self.flops is None else self.flops / self.latency
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain numbers."""
+        share = None if self.rate is None else self.rate / self.peak
+        return asdict(self) | {"rate": self.rate, "share_of_peak": share}
+
+
+def engines_for(model: str | os.PathLike[str]) -> list[str]:
+    """The engines that can run a model here."""
+    found = find_model(model)
+    if not (isinstance(found, Path) and found.suffix == ".onnx"):
+        return ["torch"]
+    return ["onnxruntime", *(["openvino"] if importlib.util.find_spec("openvino") else [])]
+
+
+def bench(
+    model: str | os.PathLike[str],
+    sizes: Sequence[tuple[int, int]],
+    engines: Sequence[str],
+    *,
+    device: str = "auto",
+    rounds: int = 20,
+) -> Iterator[Measurement]:
+    """Measure a model, one engine and size after the other.
+
+    Args:
+        model: as `Segmenter.load` takes it.
+        sizes: heights and widths of pictures.
+        engines: names that `Segmenter.load` knows, see `engines_for`.
+        device: for the engines.
+        rounds: from which medians are taken.
+
+    Raises:
+        UserError: as `Segmenter.load`, or a process ended without a result.
+    """
+    for engine in engines:
+        for size in sizes:
+            yield apart(_measure, os.fspath(model), engine, device, size, rounds)
+
+
+def apart(function: Callable[..., Measurement], *arguments: Any) -> Measurement:
+    """What a function returns in a process of its own; an error of the user's is raised here."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(theirs, function, arguments))
+    process.start()
+    theirs.close()
+    try:
+        result = ours.recv()
+    except EOFError:
+        process.join()
+        raise UserError(
+            f"measuring ended without a result (exit code {process.exitcode}), probably for lack of memory; give a"
+            " smaller --size"
+        ) from None
+    process.join()
+    if isinstance(result, UserError):
+        raise result
+    assert isinstance(result, Measurement)
+    return result
+
+
+def _answer(pipe: Any, function: Callable[..., Measurement], arguments: tuple[Any, ...]) -> None:
+    try:
+        pipe.send(function(*arguments))
+    except UserError as error:
+        pipe.send(error)
+
+
+def _measure(model: str, engine: str, device: str, size: tuple[int, int], rounds: int) -> Measurement:
+    segmenter = Segmenter.load(model, device, engine=engine)
+    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    group = [picture] * BATCH
+    alone, together, products = [], [], []
+    for number in range(rounds + 2):
+        alone.append(_seconds(lambda: segmenter(picture)))
+        if number % 4 == 0 and not segmenter.tiles(picture.shape):
+            together.append(_seconds(lambda: segmenter.batch(group)))
+        memory = peak_memory()  # before the matrices
+        products.append(matrix_product())
+    latency = statistics.median(alone[2:])
+    throughput = BATCH / statistics.median(together[1:]) if len(together) > 1 else 1 / latency
+    return Measurement(
+        engine, *size, latency, throughput, memory, _flops(segmenter, size), max(products), usable_cores()
+    )
+
+
+def _seconds(run: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def matrix_product(size: int = PRODUCT) -> float:
+    """Operations a second of one product of two square matrices in single precision."""
+    left = np.ones((size, size), np.float32)
+    return 2 * size**3 / _seconds(lambda: left @ left)
+
+
+def peak_memory() -> int:
+    """The largest memory of this process so far, in bytes; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 1024
+
+
+def _flops(segmenter: Segmenter, size: tuple[int, int]) -> float | None:
+    network = getattr(segmenter.engine, "network", None)
+    if network is not None:
+        from ..models.cost import measure_cost
+
+        return float(measure_cost(network, size).flops)
+    counted = segmenter.metadata.get("flops")
+    return None if counted is None else float(counted["constant"] + counted["per_pixel"] * size[0] * size[1])
