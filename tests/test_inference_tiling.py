@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def test_tiles_cover_a_side_and_overlap_by_as_much_as_was_asked_for(length, tile
     assert all(end - begin <= tile for begin, end in tiles[:-1])
     assert tiles[-1][1] - tiles[-1][0] <= tile + 31
     assert len({end - begin for begin, end in tiles[:-1]}) <= 1
-    for (_, end), (begin, _) in zip(tiles, tiles[1:], strict=False):
+    for (_, end), (begin, _) in pairwise(tiles):
         assert end - begin >= overlap
     if length <= tile:
         assert tiles == [(0, length)]

@@ -42,10 +42,11 @@ _TURNS = {
 
 
 @contextmanager
-def _opened(path: PathLike, decode: bool = True, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+def _opened(path: PathLike, decode: bool = True, max_pixels: int | None = None) -> Iterator[Image.Image]:
     """Open a picture; every way in which reading it can fail becomes a `UserError` naming the file."""
-    if Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
-        Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow's own limit holds for the whole program and refuses at twice this
+    max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
+    if Image.MAX_IMAGE_PIXELS is not None and max_pixels > 2 * Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow's own limit, which holds for the whole program
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="PIL")  # of large pictures and of faults in the metadata
@@ -123,7 +124,7 @@ def _to_rgb(image: Image.Image, path: PathLike) -> NDArray[np.uint8]:
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def read_image(path: PathLike, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def read_image(path: PathLike, max_pixels: int | None = None) -> NDArray[np.uint8]:
     """Read a photograph as H×W×3 uint8 RGB, upright (EXIF rotation applied).
 
     Grey is repeated over the channels; 16-bit grey is divided by 257 (65535 → 255) and never stretched (16-bit colour
@@ -132,7 +133,8 @@ def read_image(path: PathLike, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8
 
     Args:
         path: of the file.
-        max_pixels: pictures with more are refused unread: a file of some kilobytes can be one of gigabytes.
+        max_pixels: pictures with more are refused unread, since a file of some kilobytes can be one of gigabytes;
+            `MAX_PIXELS` by default.
 
     Raises:
         UserError: the file is missing, truncated, no picture, too large, or of floating-point values.

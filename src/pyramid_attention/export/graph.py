@@ -21,6 +21,7 @@ from ..models import SegmentationModel
 from ..models.blocks import resize
 from ..models.network import exportable
 from .folding import fold
+from .winograd import use_winograd
 
 OPSET = 18
 """What ONNX Runtime has known since 1.14 (2023)."""
@@ -31,11 +32,14 @@ class PixelsToLabels(nn.Module):
 
     Args:
         network: is folded, so a copy nobody else uses.
+        winograd: compute the convolutions that gain by it with fewer multiplications.
     """
 
-    def __init__(self, network: SegmentationModel) -> None:
+    def __init__(self, network: SegmentationModel, winograd: bool) -> None:
         super().__init__()
         self.unscaled = fold(network, torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0)))
+        if winograd:
+            use_winograd(network)
         self.network = network
         self.mean: Tensor
         self.std: Tensor
@@ -53,12 +57,14 @@ class PixelsToLabels(nn.Module):
             return full.argmax(dim=1).to(torch.uint8), scores
 
 
-def build_graph(network: SegmentationModel, description: Description) -> onnx.ModelProto:
+def build_graph(network: SegmentationModel, description: Description, winograd: bool = True) -> onnx.ModelProto:
     """The ONNX graph of a network, with its description among the metadata.
 
     Args:
         network: three channels in; stays as it is.
         description: what the file shall say of itself.
+        winograd: compute the convolutions that gain by it with fewer multiplications (see `winograd`); not for a graph
+            that is to be quantised, whose products are cheap and whose precision is not enough.
 
     Raises:
         UserError: the network cannot be exported.
@@ -67,7 +73,7 @@ def build_graph(network: SegmentationModel, description: Description) -> onnx.Mo
         raise UserError(
             f"an exported model takes photographs in RGB, and this one {network.config['in_channels']} channels"
         )
-    whole = PixelsToLabels(copy.deepcopy(network).cpu().eval()).eval()
+    whole = PixelsToLabels(copy.deepcopy(network).cpu().eval(), winograd).eval()
     dims = {
         0: torch.export.Dim("batch", min=1),
         1: torch.export.Dim("height", min=32),
