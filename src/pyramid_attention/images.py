@@ -44,8 +44,9 @@ _TURNS = {
 @contextmanager
 def _opened(path: PathLike, decode: bool = True, max_pixels: int | None = None) -> Iterator[Image.Image]:
     """Open a picture; every way in which reading it can fail becomes a `UserError` naming the file."""
-    max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
-    if Image.MAX_IMAGE_PIXELS is not None and max_pixels > 2 * Image.MAX_IMAGE_PIXELS:
+    if max_pixels is None:
+        max_pixels = MAX_PIXELS
+    elif Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow's own limit, which holds for the whole program
     try:
         with warnings.catch_warnings():
