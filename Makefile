@@ -31,6 +31,9 @@ test: lint
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/train_step.py
 	$(BIN)/python benchmarks/loader.py
+	$(BIN)/python benchmarks/inference.py latency
+	$(BIN)/python benchmarks/inference.py folder
+	$(BIN)/python benchmarks/inference.py install
 
 clean:
 	rm -rf build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

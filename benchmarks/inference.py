@@ -5,7 +5,7 @@ when the next begins; the median over the rounds counts. Both sides go from uint
 labels of that size. The networks are trained for some steps first (the maps of an untrained one look like nothing that
 is ever segmented). "Ours, configured like theirs" is the one to compare.
 
-    python benchmarks/inference.py latency [--data DATA] [--rounds 21] [--steps 60]
+    python benchmarks/inference.py latency [--data DATA] [--rounds 21] [--steps 60] [--keep DIR]
     python benchmarks/inference.py folder  [--data DATA] [--count 500]
     python benchmarks/inference.py tiles   --model M [--data DATA]
     python benchmarks/inference.py install
@@ -110,7 +110,7 @@ def peer_runs(network: Any, image: NDArray[np.uint8], scratch: Path) -> dict[str
             return labels
 
     whole = PixelsToLabels().eval()
-    batch = image[None]
+    batch = image[None].copy()
     tensor = torch.from_numpy(batch)
     path = scratch / "peer.onnx"
     program = torch.onnx.export(whole, (tensor,), input_names=["images"], output_names=["labels"], verbose=False)
@@ -155,22 +155,29 @@ def latency(arguments: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for backbone in BACKBONES:
         with tempfile.TemporaryDirectory() as folder:
-            scratch = Path(folder)
+            scratch = Path(folder) if arguments.keep is None else arguments.keep / backbone
+            scratch.mkdir(parents=True, exist_ok=True)
             encoder = backbone if backbone.startswith("resnet") else f"tu-{backbone}"
             torch.manual_seed(0)
-            peer = train(smp.PAN(encoder, encoder_weights=None, classes=CLASSES), data, arguments.steps)
+            peer = smp.PAN(encoder, encoder_weights=None, classes=CLASSES).eval()
+            if (scratch / "peer.pt").exists():
+                peer.load_state_dict(torch.load(scratch / "peer.pt", weights_only=True))
+            else:
+                torch.save(train(peer, data, arguments.steps).state_dict(), scratch / "peer.pt")
             runs = peer_runs(peer, image, scratch)
             flops = {}
             for name, options in (("ours, configured like theirs", LIKE_THEIRS), ("ours by default", {})):
                 torch.manual_seed(0)
-                network = train(PAN(CLASSES, backbone, **options), data, arguments.steps)
+                network = PAN(CLASSES, backbone, **options)
                 network.classes = data.classes
                 flops[name] = measure_cost(network, SIZE).flops
-                place = scratch / name.replace(" ", "_")
-                network.save_pretrained(place)
-                files = {"": export(place).path}
-                if options:
-                    files[", int8"] = export(place, int8=True, calibrate=few, max_loss=100).path
+                place = scratch / name.replace(" ", "_").replace(",", "")
+                files = {"": place / "model.onnx"} | ({", int8": place / "model-int8.onnx"} if options else {})
+                if not files[""].exists():
+                    train(network, data, arguments.steps).save_pretrained(place)
+                    export(place)
+                    if options:
+                        export(place, int8=True, calibrate=few, max_loss=100)
                 for suffix, file in files.items():
                     for engine in ("onnxruntime", "openvino"):
                         segmenter = Segmenter.load(file, "cpu", engine=engine)
@@ -339,6 +346,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", help="for tiles: an .onnx file or a run folder")
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--keep", type=Path, help="a folder for the trained networks, to measure them again")
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--tile", type=int, nargs="+", default=[256, 384])
     parser.add_argument("--enlarge", type=float, default=1.0)

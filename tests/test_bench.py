@@ -75,6 +75,17 @@ def test_errors_of_the_process_are_told_here(model, capsys):
         bench.apart(leave)
 
 
+def test_pytorch_keeps_to_the_quota_too(model, monkeypatch):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        monkeypatch.setattr("pyramid_attention.inference.load.usable_cores", lambda: 1)
+        Segmenter.load(model, "cpu")
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
 def leave():
     raise SystemExit(7)
 

@@ -27,6 +27,7 @@ from pyramid_attention.export.verify import Verification, verify
 from pyramid_attention.inference import Segmenter
 from pyramid_attention.inference.engines.exported import FORMAT_VERSION, KEY, Description
 from pyramid_attention.inference.engines.onnxruntime import choose_providers
+from pyramid_attention.inference.engines.pruning import keep_output
 from pyramid_attention.models import SegmentationModel, build_model
 
 ENGINES = ("onnxruntime", "openvino")
@@ -228,6 +229,30 @@ def test_bf16_and_compile_of_the_torch_engine(folder, monkeypatch):
     fast = Segmenter.load(folder, "cpu", compile=True)(image)
     assert asked == [{"dynamic": True}]
     np.testing.assert_array_equal(fast.labels, exact.labels)
+
+
+def test_the_runtime_is_given_only_what_the_scores_need(file):
+    model = onnx.load(file)
+    pruned = onnx.load_from_string(keep_output(file.read_bytes(), "scores"))
+    onnx.checker.check_model(pruned)
+    assert [output.name for output in pruned.graph.output] == ["scores"]
+    assert "ArgMax" not in {node.op_type for node in pruned.graph.node}
+    assert len(pruned.graph.node) < len(model.graph.node)
+    assert [node.SerializeToString() for node in pruned.graph.node] == [
+        node.SerializeToString() for node in model.graph.node if node.name in {kept.name for kept in pruned.graph.node}
+    ]
+    assert pruned.metadata_props == model.metadata_props
+    assert list(pruned.graph.initializer) == list(model.graph.initializer)
+    images = picture(40, 57)[None]
+    (scores,) = onnxruntime.InferenceSession(pruned.SerializeToString()).run(None, {"images": images})
+    np.testing.assert_array_equal(scores, onnxruntime.InferenceSession(file).run(["scores"], {"images": images})[0])
+
+
+def test_what_cannot_be_pruned(file):
+    assert keep_output(file.read_bytes(), "nothing") == file.read_bytes()
+    for broken in (file.read_bytes()[:-5], b"not a model", b"\xff" * 12):
+        with pytest.raises(ValueError, match=r"end|wire type"):
+            keep_output(broken, "scores")
 
 
 # What is refused

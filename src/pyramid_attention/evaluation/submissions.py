@@ -26,7 +26,7 @@ from ..data.readers import ade20k, cityscapes, voc
 from ..data.readers.listing import read_names
 from ..errors import UserError, nearest
 from ..files import make_folder, whole_file
-from ..images import MAX_PIXELS, write_image, write_label_map
+from ..images import write_image, write_label_map
 from ..inference import Segmentation, Segmenter
 from ..inference.predict import PredictSummary, predict_sources
 from ..inference.sources import Source, Sources, find_sources
@@ -129,7 +129,7 @@ class Submission:
         segmenter: Segmenter,
         *,
         resume: bool = False,
-        max_pixels: int = MAX_PIXELS,
+        max_pixels: int | None = None,
         on_done: Callable[[], None] | None = None,
     ) -> PredictSummary:
         """Write the label maps in the benchmark's ids; see `predict_sources`.

@@ -40,6 +40,9 @@ class PixelsToLabels(nn.Module):
         self.unscaled = fold(network, torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0)))
         if winograd:
             use_winograd(network)
+        for module in network.modules():
+            if hasattr(module, "inplace"):  # in place on a part of a map becomes a copy of the whole in the graph
+                setattr(module, "inplace", False)  # noqa: B010  # not every module has it
         self.network = network
         self.mean: Tensor
         self.std: Tensor

@@ -102,7 +102,7 @@ class WinogradConv(nn.Module):
 
 
 def _laid_out(x: Tensor) -> Tensor:
-    """A copy in the order of its axes. If `reshape` decides whether to copy, tracing binds the graph to the decision."""
+    """A copy in the order of its axes. Where `reshape` decides whether to copy, tracing binds the graph to that."""
     return x.clone(memory_format=torch.contiguous_format)
 
 

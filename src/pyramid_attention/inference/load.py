@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import UserError, nearest, require
 from .engines import Engine
+from .threads import usable_cores
 
 ENGINES = ("auto", "onnxruntime", "openvino", "torch")
 
@@ -42,9 +43,12 @@ def load_engine(
         raise UserError(f"--classes names the classes of a foreign .onnx file; {found} holds its own")
     if not exported:
         require("a PyTorch model", "torch", "timm")
+        import torch
+
         from ..models import SegmentationModel
         from .engines.torch import TorchEngine
 
+        torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))  # it knows nothing of a container's quota
         return TorchEngine(SegmentationModel.from_pretrained(found), device, precision, compiled)
     assert isinstance(found, Path)
     if engine == "openvino":

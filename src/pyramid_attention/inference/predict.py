@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import UserError, check_failures
 from ..files import make_folder
-from ..images import MAX_PIXELS, read_image
+from ..images import read_image
 from .prefetch import prefetch
 from .segmenter import Segmentation, Segmenter
 from .sources import Failure, Source, Sources, find_sources
@@ -50,7 +50,7 @@ def predict_files(
     overlay: Render | None = None,
     confidence: bool = False,
     resume: bool = False,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
     on_done: Callable[[], None] | None = None,
 ) -> PredictSummary:
     """Segment photographs and write the results (see `find_sources` for the inputs, `write_results` for the files).
@@ -93,7 +93,7 @@ def predict_sources(
     *,
     resume: bool = False,
     with_confidence: bool = False,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
     on_done: Callable[[], None] | None = None,
 ) -> PredictSummary:
     """Segment photographs that have been found and have `write` put the results in their places.

@@ -14,13 +14,26 @@ from ...errors import UserError, nearest
 from ..threads import usable_cores
 from .exported import INPUT, SCORES, describe
 from .failures import check_finite, out_of_memory
+from .pruning import keep_output
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 CUDA = "CUDAExecutionProvider"
 
 
-def open_session(path: Path, providers: Sequence[str] = ("CPUExecutionProvider",), *, optimise: bool = True) -> Any:
+def open_session(
+    path: Path,
+    providers: Sequence[str] = ("CPUExecutionProvider",),
+    *,
+    only: str | None = None,
+    optimise: bool = True,
+) -> Any:
     """An `onnxruntime.InferenceSession` for a file.
+
+    Args:
+        path: of the file.
+        providers: what it shall run on, in order.
+        only: compute this output alone.
+        optimise: for speed; without it the session is ready sooner.
 
     Raises:
         UserError: the file is damaged, no ONNX model, or needs a newer runtime.
@@ -32,7 +45,10 @@ def open_session(path: Path, providers: Sequence[str] = ("CPUExecutionProvider",
     if not optimise:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+        model = path.read_bytes()
+        if only is not None:
+            model = keep_output(model, only)
+        return onnxruntime.InferenceSession(model, options, providers=list(providers))
     except Exception as error:  # ONNX Runtime's errors have no base of their own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
@@ -73,16 +89,14 @@ class OnnxRuntimeEngine:
     """
 
     def __init__(self, path: Path, device: str = "auto", classes: Sequence[str] | None = None) -> None:
-        self._session = open_session(path, choose_providers(device))
+        self._session = open_session(path, choose_providers(device), only=SCORES)
         self.device = "cuda" if CUDA in self._session.get_providers() else "cpu"
         description = describe(self._session, path, classes)
         self.classes = description.classes
         self.multiple = description.multiple
         self.align_corners = description.align_corners
         self.metadata = description.metadata
-        # The labels that the file computes for other programs are not needed here, see `upsample`.
         self._options = onnxruntime.RunOptions()
-        self._options.only_execute_path_to_fetches = True
         self._options.log_severity_level = 4
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
