@@ -21,8 +21,8 @@ from .writers import Render, write_results
 
 AHEAD = 4
 """Photographs that wait to be segmented, and results that wait to be written."""
-GROUP_PIXELS = 1 << 19
-"""Photographs go through the network together up to so many pixels."""
+GROUP, GROUP_PIXELS = 16, 1 << 19
+"""Photographs go through the network together up to so many, and so many pixels."""
 
 
 @dataclass
@@ -177,7 +177,7 @@ def _groups(segmenter: Segmenter, readings: Iterable[tuple[Source, Future[NDArra
             group = []
         if not group:
             shape = own
-            room = 1 if own is None else max(1, GROUP_PIXELS // (own[0] * own[1]))
+            room = 1 if own is None else min(GROUP, max(1, GROUP_PIXELS // (own[0] * own[1])))
         group.append(one)
         room -= 1
     if group:

@@ -27,6 +27,7 @@ from .upsample import Axis, best_labels, confidence
 WHOLE_PIXELS = 1 << 22
 """Pictures with more pixels (4 megapixels) are segmented by tiles of as many."""
 LARGEST_OVERLAP = 384
+"""Of tiles, in pixels, where nobody says how much."""
 LEAST_TILE = 128
 
 
@@ -66,8 +67,7 @@ class Segmenter:
         engine: what runs the network.
         tile: pictures with a longer side are segmented by tiles of at most this many pixels a side (rounded down to a
             multiple of 32); by default those of more than `WHOLE_PIXELS`, by tiles of 2048.
-        overlap: of the tiles, in pixels (rounded down to a multiple of 32); by default a quarter of a tile, at most
-            384.
+        overlap: of the tiles, in pixels (rounded down to a multiple of 32); by default half a tile, at most 384.
 
     Raises:
         UserError: a tile of less than 128 pixels, or an overlap of more than half of it.
@@ -79,7 +79,7 @@ class Segmenter:
         self.engine = engine
         self.tile = tile
         self._size = (tile or int(WHOLE_PIXELS**0.5)) // STEP * STEP
-        self._overlap = (min(self._size // 4, LARGEST_OVERLAP) if overlap is None else overlap) // STEP * STEP
+        self._overlap = (min(self._size // 2, LARGEST_OVERLAP) if overlap is None else overlap) // STEP * STEP
         if not 0 < self._overlap <= self._size // 2:
             raise UserError(f"tiles overlap by at least {STEP} pixels and at most half their side, not by {overlap}")
 
