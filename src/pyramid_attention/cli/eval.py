@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Classes, Compile, Device, Engine, Format, Model, Precision, Tile, Tta, split_names
+from .options import Classes, Compile, Device, Engine, Format, Model, Precision, Tile, Tta, load_segmenter
 
 
 def evaluate(
@@ -39,7 +39,6 @@ def evaluate(
     from ..data import open_dataset
     from ..evaluation import evaluate as evaluate_model
     from ..files import make_folder
-    from ..inference import Segmenter
     from ..report.progress import progress
     from ..report.tables import class_table, summary_rows
 
@@ -47,15 +46,8 @@ def evaluate(
     if json is not None:
         make_folder(json.parent)
     samples = dataset.split(split)
-    segmenter = Segmenter.load(
-        model,
-        device,
-        engine=engine,
-        tta=tta,
-        tile=tile,
-        classes=split_names(classes),
-        precision=precision,
-        compile=compile,
+    segmenter = load_segmenter(
+        model, device, engine=engine, tta=tta, tile=tile, classes=classes, precision=precision, compile=compile
     )
     with progress(f"evaluating {split}", len(samples)) as advance:
         result = evaluate_model(dataset, segmenter, split, boundary=boundary, report=report, on_sample=advance)

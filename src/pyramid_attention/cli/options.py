@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ..inference import Segmenter
 
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda or mps.")]
 Format = Annotated[
@@ -36,6 +39,32 @@ Precision = Annotated[str, typer.Option(help="fp32, or bf16 for the torch engine
 Compile = Annotated[
     bool, typer.Option("--compile", help="Have torch.compile speed the torch engine up; takes a minute at first.")
 ]
+
+
+def load_segmenter(
+    model: str,
+    device: str,
+    *,
+    engine: str,
+    tta: bool,
+    tile: int | None,
+    classes: str | None,
+    precision: str,
+    compile: bool,
+) -> Segmenter:
+    """The Segmenter that the shared options ask for; see `Segmenter.load`."""
+    from ..inference import Segmenter
+
+    return Segmenter.load(
+        model,
+        device,
+        engine=engine,
+        tta=tta,
+        tile=tile,
+        classes=split_names(classes),
+        precision=precision,
+        compile=compile,
+    )
 
 
 def split_names(names: str | None) -> list[str] | None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Classes, Compile, Device, Engine, Model, Precision, Tile, Tta, split_names
+from .options import Classes, Compile, Device, Engine, Model, Precision, Tile, Tta, load_segmenter
 
 
 def predict(
@@ -59,7 +59,6 @@ def predict(
     """
     from ..errors import UserError
     from ..evaluation.submissions import plan_submission
-    from ..inference import Segmenter
     from ..inference.predict import predict_files
     from ..inference.sources import find_sources
     from ..report.overlays import overlay_with_legend
@@ -69,15 +68,8 @@ def predict(
         raise UserError("a submission is label maps alone; leave out --overlay and --confidence, or --submission")
     plan = None if submission is None else plan_submission(submission, inputs, out)
     total = len((find_sources(inputs, out) if plan is None else plan.sources).found)
-    segmenter = Segmenter.load(
-        model,
-        device,
-        engine=engine,
-        tta=tta,
-        tile=tile,
-        classes=split_names(classes),
-        precision=precision,
-        compile=compile,
+    segmenter = load_segmenter(
+        model, device, engine=engine, tta=tta, tile=tile, classes=classes, precision=precision, compile=compile
     )
     with progress("segmenting", total) as advance:
         if plan is not None:

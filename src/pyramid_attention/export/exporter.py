@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from ..classes import ClassTable
 from ..data import Dataset, open_dataset
 from ..errors import UserError, nearest
 from ..files import make_folder, whole_file
-from ..inference.engines.exported import Description
+from ..inference.engines.exported import KEY, Description
 from ..inference.load import find_model
 from ..models import SegmentationModel
 from ..models.cost import measure_cost
@@ -128,10 +130,6 @@ def _describe_file(
     path: Path, description: Description, verification: Verification, quantised: Quantised | None
 ) -> None:
     """Write into a file what was found out about it."""
-    import onnx
-
-    from ..inference.engines.exported import KEY
-
     description.metadata["verification"] = verification.to_dict()
     if quantised is not None:
         description.metadata["precision"] = "int8"

@@ -15,7 +15,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,7 @@ class Quantised:
             "numbers": self.numbers,
             "convolutions_in_float": self.in_float[0],
             "convolutions": self.in_float[1],
-            "trials": [{"numbers": t.numbers, "in_float": t.in_float, "miou": t.miou} for t in self.trials],
+            "trials": [asdict(trial) for trial in self.trials],
         }
 
 

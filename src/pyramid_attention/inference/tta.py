@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..classes import ClassTable
 from .engines import Engine
 from .padding import pad
 from .upsample import Axis, interpolate
@@ -30,26 +29,12 @@ class AugmentedEngine:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-
-    @property
-    def classes(self) -> ClassTable:
-        """The engine's."""
-        return self.engine.classes
+        self.classes, self.multiple, self.align_corners = engine.classes, engine.multiple, engine.align_corners
 
     @property
     def metadata(self) -> Mapping[str, Any]:
         """The engine's."""
         return self.engine.metadata
-
-    @property
-    def multiple(self) -> int:
-        """The engine's."""
-        return self.engine.multiple
-
-    @property
-    def align_corners(self) -> bool:
-        """The engine's."""
-        return self.engine.align_corners
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Score pictures N×H×W×3 (uint8) → N×C×h×w (float32): the logarithms of the mean probabilities.

@@ -47,7 +47,7 @@ def _pruned(graph: bytes, name: str) -> bytes:
     for index in range(len(fields) - 1, -1, -1):  # nodes stand in an order in which they can be computed
         number, _, content = fields[index]
         if number == GRAPH_NODE and needed & set(_strings(content, NODE_OUTPUT)):
-            needed.update(_names_in(content))
+            needed.update(_strings(content, NODE_INPUT))  # exported nodes hold no graphs, whose inputs would count, too
             kept.add(index)
     return b"".join(
         whole
@@ -55,11 +55,6 @@ def _pruned(graph: bytes, name: str) -> bytes:
         if (number != GRAPH_NODE or index in kept)
         and (number != GRAPH_OUTPUT or _strings(content, VALUE_NAME)[0] == name)
     )
-
-
-def _names_in(node: bytes) -> list[str]:
-    """The inputs of a node. Exported graphs have no nodes with graphs inside, whose inputs would count, too."""
-    return _strings(node, NODE_INPUT)
 
 
 def _strings(message: bytes, wanted: int) -> list[str]:
