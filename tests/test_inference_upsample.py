@@ -48,10 +48,28 @@ def test_labels_and_confidence_are_those_of_a_full_interpolation(seed, classes, 
     assert (best - chosen).max() < 1e-5  # another class only where both have the same score but for rounding
 
 
+factors = st.integers(1, 9)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.integers(0, 9999), st.integers(1, 6), sides, sides, factors, factors, st.integers(0, 3), st.integers(0, 3))
+def test_whole_factors_give_the_labels_of_a_full_interpolation(seed, classes, h, w, down, across, short, narrow):
+    scores = drawn(seed, classes, h, w)
+    whole = Axis.between(h, h * down), Axis.between(w, w * across)
+    assert (whole[0].factor, whole[1].factor) == (down, across)
+    height, width = max(1, h * down - short), max(1, w * across - narrow)  # a picture that was padded
+    labels = best_labels(scores, whole[0].part(0, height), whole[1].part(0, width))
+    truth = expected(scores, (h * down, w * across), False).numpy()[:, :height, :width]
+    chosen = np.take_along_axis(truth, labels[None].astype(np.int64), 0)[0]
+    assert labels.shape == (height, width)
+    assert (truth.max(0) - chosen).max() < 1e-5
+
+
+@pytest.mark.parametrize("size", [(50, 70), (48, 68)])
 @pytest.mark.parametrize("chunk", [1, 100, 1 << 20])
-def test_the_size_of_the_chunks_changes_nothing(monkeypatch, chunk):
+def test_the_size_of_the_chunks_changes_nothing(monkeypatch, chunk, size):
     scores = drawn(0, 5, 12, 17)
-    rows, columns = Axis.between(12, 50), Axis.between(17, 70)
+    rows, columns = Axis.between(12, size[0]), Axis.between(17, size[1])
     labels, sure = best_labels(scores, rows, columns), confidence(scores, rows, columns)
     monkeypatch.setattr(upsample, "CHUNK", chunk)
     np.testing.assert_array_equal(best_labels(scores, rows, columns), labels)

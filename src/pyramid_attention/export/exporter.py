@@ -91,7 +91,7 @@ def export(
     network = SegmentationModel.from_pretrained(found)
     description = describe_network(network, weights_digest(found))
     tell("building the graph")
-    graph = build_graph(network, description, winograd=not int8)
+    graph = build_graph(network, description, cheaper=not int8)
     with tempfile.TemporaryDirectory() as scratch:
         fp32 = Path(scratch) / "fp32.onnx"
         save_graph(graph, fp32)

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from ..models import SegmentationModel
 from ..models.blocks import resize
 from ..models.network import exportable
 from .folding import fold
+from .narrow import use_narrow
 from .winograd import use_winograd
 
 OPSET = 18
@@ -32,14 +34,15 @@ class PixelsToLabels(nn.Module):
 
     Args:
         network: is folded, so a copy nobody else uses.
-        winograd: compute the convolutions that gain by it with fewer multiplications.
+        cheaper: compute the convolutions that gain by it with fewer multiplications.
     """
 
-    def __init__(self, network: SegmentationModel, winograd: bool) -> None:
+    def __init__(self, network: SegmentationModel, cheaper: bool) -> None:
         super().__init__()
         self.unscaled = fold(network, torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0)))
-        if winograd:
+        if cheaper:
             use_winograd(network)
+            use_narrow(network)
         for module in network.modules():
             if hasattr(module, "inplace"):  # in place on a part of a map becomes a copy of the whole in the graph
                 setattr(module, "inplace", False)  # noqa: B010  # not every module has it
@@ -60,14 +63,14 @@ class PixelsToLabels(nn.Module):
             return full.argmax(dim=1).to(torch.uint8), scores
 
 
-def build_graph(network: SegmentationModel, description: Description, winograd: bool = True) -> onnx.ModelProto:
+def build_graph(network: SegmentationModel, description: Description, cheaper: bool = True) -> onnx.ModelProto:
     """The ONNX graph of a network, with its description among the metadata.
 
     Args:
         network: three channels in; stays as it is.
         description: what the file shall say of itself.
-        winograd: compute the convolutions that gain by it with fewer multiplications (see `winograd`); not for a graph
-            that is to be quantised, whose products are cheap and whose precision is not enough.
+        cheaper: compute the convolutions that gain by it with fewer multiplications (see `winograd` and `narrow`); not
+            for a graph that is to be quantised, whose products are cheap and whose precision is not enough.
 
     Raises:
         UserError: the network cannot be exported.
@@ -76,7 +79,7 @@ def build_graph(network: SegmentationModel, description: Description, winograd: 
         raise UserError(
             f"an exported model takes photographs in RGB, and this one {network.config['in_channels']} channels"
         )
-    whole = PixelsToLabels(copy.deepcopy(network).cpu().eval(), winograd).eval()
+    whole = PixelsToLabels(copy.deepcopy(network).cpu().eval(), cheaper).eval()
     dims = {
         0: torch.export.Dim("batch", min=1),
         1: torch.export.Dim("height", min=32),
@@ -130,6 +133,8 @@ def _tidy(model: onnx.ModelProto, classes: tuple[str, ...]) -> None:
         LABELS: ("batch", "height", "width"),
         SCORES: ("batch", len(classes), "score_height", "score_width"),
     }
+    ours = [dim.dim_param for dim in model.graph.input[0].type.tensor_type.shape.dim]
+    names = {theirs: str(name) for theirs, name in zip(ours, sizes[INPUT], strict=True) if theirs}
     for value in (*model.graph.input, *model.graph.output):
         for dim, size in zip(value.type.tensor_type.shape.dim, sizes[value.name], strict=True):
             dim.Clear()
@@ -137,7 +142,11 @@ def _tidy(model: onnx.ModelProto, classes: tuple[str, ...]) -> None:
                 dim.dim_param = size
             else:
                 dim.dim_value = size
-    del model.graph.value_info[:]  # its sizes have other names
+    # The sizes in between stay: of two maps that it knows to be of one size, a runtime adds one in passing.
+    for value in model.graph.value_info:
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                dim.dim_param = re.sub(r"\w+", lambda word: names.get(word[0], word[0]), dim.dim_param)
 
 
 @contextmanager

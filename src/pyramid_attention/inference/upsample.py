@@ -6,6 +6,10 @@ are bilinear. All engines give that grid, and what becomes of it is computed her
 Most pixels need no arithmetic: where one class has the largest score at all four points around a pixel, it has the
 largest at the pixel, too, since every mean with the same weights preserves `≥`. Only the others, along outlines, are
 interpolated. The labels are those of a full interpolation.
+
+Where every point of the grid stands for f×f pixels, f a whole number, the f² pixels between four points have the same
+weights in every cell of the grid. Then the cells along outlines are interpolated side by side. (By elements: a matrix
+product would wake the threads of NumPy's BLAS, which get in the way of the engine's.)
 """
 
 from __future__ import annotations
@@ -29,11 +33,13 @@ class Axis:
     Attributes:
         below, above: indices of points; int64.
         share: how far the pixel is from the one to the other, 0 … 1; float32.
+        factor: how many pixels stand on each point, from the first on; None where that is no whole number.
     """
 
     below: NDArray[np.int64]
     above: NDArray[np.int64]
     share: NDArray[np.float32]
+    factor: int | None = None
 
     @classmethod
     def between(cls, points: int, pixels: int, align_corners: bool = False, covered: float = 1.0) -> Axis:
@@ -49,7 +55,9 @@ class Axis:
         else:
             place = np.maximum((index + 0.5) * (points * covered / pixels) - 0.5, 0)
         below = np.minimum(place.astype(np.int64), points - 1)
-        return cls(below, np.minimum(below + 1, points - 1), (place - below).astype(np.float32))
+        whole = not align_corners and covered == 1 and pixels % points == 0
+        factor = pixels // points if whole else None
+        return cls(below, np.minimum(below + 1, points - 1), (place - below).astype(np.float32), factor)
 
     def __len__(self) -> int:
         return len(self.below)
@@ -57,7 +65,8 @@ class Axis:
     def part(self, start: int, stop: int, first: int = 0) -> Axis:
         """The pixels from `start` to before `stop`, over a grid of which the points before `first` are left out."""
         chosen = slice(start, stop)
-        return Axis(self.below[chosen] - first, self.above[chosen] - first, self.share[chosen])
+        factor = self.factor if start == first == 0 else None
+        return Axis(self.below[chosen] - first, self.above[chosen] - first, self.share[chosen], factor)
 
 
 def best_labels(scores: NDArray[np.float32], rows: Axis, columns: Axis) -> NDArray[np.uint8]:
@@ -70,14 +79,16 @@ def best_labels(scores: NDArray[np.float32], rows: Axis, columns: Axis) -> NDArr
     Returns:
         H×W (uint8).
     """
-    winners = scores.argmax(axis=0).astype(np.uint8)
+    if rows.factor is not None and columns.factor is not None:
+        return _labels_by_cell(scores, (len(rows), len(columns)), (rows.factor, columns.factor))
+    winners = _argmax(scores)
     below, right = _next(winners, 0), _next(winners, 1)
     mixed = (winners != below) | (winners != right) | (winners != _next(below, 1))
     labels: NDArray[np.uint8] = winners.take(rows.below, 0).take(columns.below, 1)
     places = np.flatnonzero(mixed.take(rows.below, 0).take(columns.below, 1))
     if len(places) > DENSE * labels.size:
         for top, chunk in _interpolated(scores, rows, columns):
-            labels[top : top + chunk.shape[1]] = chunk.argmax(axis=0)
+            labels[top : top + chunk.shape[1]] = _argmax(chunk)
         return labels
     count, _, width = scores.shape
     points = np.ascontiguousarray(scores.reshape(count, -1).T)  # h·w × C: all scores of a point side by side
@@ -92,6 +103,49 @@ def best_labels(scores: NDArray[np.float32], rows: Axis, columns: Axis) -> NDArr
         over = _lerp(points[upper + left], points[upper + right_], across)
         under = _lerp(points[lower + left], points[lower + right_], across)
         flat[pixels] = _lerp(over, under, down).argmax(axis=1)
+    return labels
+
+
+def _labels_by_cell(scores: NDArray[np.float32], size: tuple[int, int], factors: tuple[int, int]) -> NDArray[np.uint8]:
+    """`best_labels` of H×W = `size` pixels, `factors` of which stand on each point in height and width."""
+    count, (down, across) = len(scores), factors
+    points = np.pad(scores, ((0, 0), (1, 1), (1, 1)), mode="edge")  # beyond the outermost points nothing changes
+    winners = _argmax(points)
+    first = winners[:-1, :-1]
+    mixed = (first != winners[1:, :-1]) | (first != winners[:-1, 1:]) | (first != winners[1:, 1:])
+    height, width = first.shape
+    labels = np.empty((height, down, width, across), np.uint8)  # each cell: the pixels from one point to the next
+    labels[:] = first[:, None, :, None]
+    shares = [_shares(factor)[:, None, None] for factor in factors]
+    flat = points.reshape(count, -1)
+    y, x = np.nonzero(mixed)
+    corner = y * (width + 1) + x
+    step = max(1, CHUNK // (down * across * count))
+    for start in range(0, len(y), step):
+        chosen = slice(start, start + step)
+        left, right = (
+            _lerp(flat.take(upper, axis=1), np.repeat(flat.take(upper + width + 1, axis=1)[None], down, 0), shares[0])
+            for upper in (corner[chosen], corner[chosen] + 1)
+        )  # down×C×n
+        between = _lerp(left[:, None], np.repeat(right[:, None], across, 1), shares[1])
+        labels[y[chosen], :, x[chosen]] = _argmax(between.transpose(2, 0, 1, 3)).transpose(2, 0, 1)
+    skip = down - down // 2, across - across // 2  # the outermost cells stand out over the picture
+    whole = labels.reshape(height * down, width * across)
+    return np.ascontiguousarray(whole[skip[0] : skip[0] + size[0], skip[1] : skip[1] + size[1]])
+
+
+def _shares(factor: int) -> NDArray[np.float32]:
+    """How far each of the `factor` pixels from one point to the next is on its way."""
+    return ((np.arange(factor) + (0.5 if factor % 2 == 0 else 0)) / factor).astype(np.float32)
+
+
+def _argmax(scores: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The first of the largest along the first axis (NumPy's own is several times slower along it): C×… → … (uint8)."""
+    best = scores[0].copy()
+    labels = np.zeros(best.shape, np.uint8)
+    for label in range(1, len(scores)):
+        np.putmask(labels, scores[label] > best, label)
+        np.maximum(best, scores[label], out=best)
     return labels
 
 

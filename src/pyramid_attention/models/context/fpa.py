@@ -31,40 +31,48 @@ class Down(nn.Sequential):
     def __init__(
         self, in_channels: int, out_channels: int, kernel: int, how: Downsample, rounding: Rounding, conv_bias: bool
     ) -> None:
-        pool = {"avg": nn.AvgPool2d(2), "max": nn.MaxPool2d(2), "conv": nn.Identity()}[how]
         stride = 2 if how == "conv" else 1
         super().__init__(
-            nn.Identity() if how == "conv" else RepeatBorder(),
-            pool,
+            nn.Identity() if how == "conv" else HalvingPool(how),
+            nn.Identity(),  # a place that once was used: the weights keep their names
             ConvNormAct(in_channels, out_channels, kernel, stride, act=nn.ReLU(inplace=True), bias=conv_bias),
         )
         self.rounds_down = rounding == "floor"
 
     def forward(self, x: Tensor) -> Tensor:
         """N×in×H×W → N×out×⌈H/2⌉×⌈W/2⌉, or rounded down."""
-        border, pool, convolve = self
-        pooled: Tensor = pool(border(x))
-        if self.rounds_down:  # leave out the windows that lie partly on the repeated border
+        pool, _, convolve = self
+        pooled: Tensor = pool(x)
+        if self.rounds_down:  # leave out the windows that lie partly beyond the border
             for dim in (2, 3):
                 pooled = pooled.narrow(dim, 0, torch.sym_max(x.shape[dim] // 2, 1))
         out: Tensor = convolve(pooled)
         return out
 
 
-class RepeatBorder(nn.Module):
-    """Repeat the last row and column of a map.
+class HalvingPool(nn.Module):
+    """The mean or maximum of 2×2 pixels; at the border of an odd side, of those that are there.
 
-    Pooling by 2 then gives what its `ceil_mode` would: the mean or maximum of what there is of the window at an odd
-    border (of an even one the repetition is not used). That mode itself cannot be exported for every size.
+    It is PyTorch's pooling with `ceil_mode`, which cannot be exported for every size: ONNX is told how to do it itself.
     """
 
+    def __init__(self, how: Literal["avg", "max"]) -> None:
+        super().__init__()
+        self.how = how
+
     def forward(self, x: Tensor) -> Tensor:
-        """N×C×H×W → N×C×(H+1)×(W+1)."""
-        if not torch.compiler.is_exporting():
-            return F.pad(x, (0, 1, 0, 1), mode="replicate")
-        for dim in (2, 3):  # in ONNX a copy is several times faster than padding of this kind
-            x = torch.cat([x, x.narrow(dim, x.shape[dim] - 1, 1)], dim=dim)
-        return x
+        """N×C×H×W → N×C×⌈H/2⌉×⌈W/2⌉."""
+        if torch.compiler.is_exporting():
+            height, width = x.shape[2:]
+            return torch.onnx.ops.symbolic(
+                "AveragePool" if self.how == "avg" else "MaxPool",
+                [x],
+                {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [0, 0, 1, 1]},  # what is padded does not count
+                dtype=x.dtype,
+                shape=(*x.shape[:2], (height + 1) // 2, (width + 1) // 2),
+            )
+        pool = F.avg_pool2d if self.how == "avg" else F.max_pool2d
+        return pool(x, 2, ceil_mode=True)
 
 
 class Up(nn.Module):
