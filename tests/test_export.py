@@ -21,7 +21,6 @@ from pyramid_attention.data.shapes import CLASSES, open_shapes
 from pyramid_attention.errors import MissingExtra, UserError
 from pyramid_attention.evaluation import evaluate
 from pyramid_attention.export import export, int8
-from pyramid_attention.export.folding import fold
 from pyramid_attention.export.int8 import Quantised, quantisable, quantise, spread
 from pyramid_attention.export.verify import Verification, verify
 from pyramid_attention.inference import Segmenter
@@ -29,6 +28,7 @@ from pyramid_attention.inference.engines.exported import FORMAT_VERSION, KEY, De
 from pyramid_attention.inference.engines.onnxruntime import choose_providers
 from pyramid_attention.inference.engines.pruning import keep_output
 from pyramid_attention.models import SegmentationModel, build_model
+from pyramid_attention.models.folding import fold
 
 ENGINES = ("onnxruntime", "openvino")
 SIZES = [(1, 1), (1, 40), (31, 33), (40, 57), (65, 97), (96, 128)]

@@ -7,12 +7,24 @@ from typing import Annotated
 
 import typer
 
-from .options import Classes, Compile, Device, Engine, Format, Model, Precision, Tile, Tta, load_segmenter
+from .options import (
+    DEFAULT_MODEL,
+    Classes,
+    Compile,
+    Device,
+    Engine,
+    Format,
+    Model,
+    Precision,
+    Tile,
+    Tta,
+    load_segmenter,
+)
 
 
 def evaluate(
     data: Annotated[str, typer.Argument(metavar="DATA", help="The data set's folder, or the word 'shapes'.")],
-    model: Model,
+    model: Model = DEFAULT_MODEL,
     split: Annotated[str, typer.Option(help="Which of the data set's splits.")] = "val",
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all the numbers to a JSON file.")] = None,
     report: Annotated[

@@ -1,13 +1,17 @@
-"""`pan models`: the networks there are, what they are from, and what they cost."""
+"""`pan models`: the trained models in the package, and the networks there are: what they are from, what they cost."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import UserError, require
+from ..errors import MissingExtra, UserError, require
 from .options import Device
+
+if TYPE_CHECKING:
+    from ..inference.packaged import Packaged
 
 
 def models(
@@ -20,12 +24,25 @@ def models(
     output_stride: Annotated[int, typer.Option(help="8, 16 or 32.")] = 16,
     device: Device = "auto",
 ) -> None:
-    """List the systems: context, decoder, and the paper each is from; with --cost also what each costs."""
-    require("pan models", "torch", "timm")
+    """List the trained models in the package, then the systems that can be trained: context, decoder and paper.
+
+    With --cost, what each system costs.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
+    from ..inference.packaged import list_packaged
+
+    if cost is None:
+        _print_packaged(list_packaged())
+    try:
+        require("the list of networks that can be trained", "torch", "timm")
+    except MissingExtra as error:
+        if cost is not None:
+            raise
+        print(error)
+        return
     from ..models.systems import SYSTEMS
 
     table = Table(box=box.SIMPLE)
@@ -64,3 +81,27 @@ def models(
         f" counts as 2; ms: median of 5 in PyTorch on {where}",
         highlight=False,
     )
+
+
+def _print_packaged(models: Sequence[Packaged]) -> None:
+    """The trained models that come with the package: what they see, how well, how large they are."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE)
+    for heading in ("model", "classes", "mIoU on val", "MB"):
+        table.add_column(heading, no_wrap=heading != "classes")
+    for model in models:
+        validation = model.description.metadata.get("validation") or {}
+        miou = validation.get("miou")
+        table.add_row(
+            model.name,
+            ", ".join(model.description.classes.names),
+            "" if miou is None else f"{miou:.1%}",
+            f"{model.path.stat().st_size / 1e6:.1f}",
+        )
+    console = Console(soft_wrap=True)
+    console.print(table)
+    for model in models:
+        console.print(f"{model.name}'s card: {model.card}", highlight=False)

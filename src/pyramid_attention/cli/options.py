@@ -9,6 +9,7 @@ import typer
 if TYPE_CHECKING:
     from ..inference import Segmenter
 
+DEFAULT_MODEL = "pan-street"
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda or mps.")]
 Format = Annotated[
     str | None, typer.Option("--format", help="The data set's format; found by looking where it is not given.")
@@ -16,7 +17,9 @@ Format = Annotated[
 DataFormat = Annotated[str | None, typer.Option("--data-format", help="The data set's format, as --format elsewhere.")]
 Model = Annotated[
     str,
-    typer.Option(metavar="M", help="The model: a run or model folder, an .onnx file, or 'owner/name' on the hub."),
+    typer.Option(
+        metavar="M", help="The model: pan-street, a run or model folder, an .onnx file, or 'owner/name' on the hub."
+    ),
 ]
 Tta = Annotated[
     bool, typer.Option("--tta", help="Average over six scales and left-right flip: slower by a factor of about 17.")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Classes, Compile, Device, Engine, Model, Precision, Tile, Tta, load_segmenter
+from .options import DEFAULT_MODEL, Classes, Compile, Device, Engine, Model, Precision, Tile, Tta, load_segmenter
 
 
 def predict(
@@ -16,7 +16,7 @@ def predict(
         list[str],
         typer.Argument(metavar="INPUT...", help="Photographs, folders, or quoted patterns ('photos/**/*.jpg')."),
     ],
-    model: Model,
+    model: Model = DEFAULT_MODEL,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the results.")] = Path("predictions"),
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also write the classes' colours over the photograph, with a legend.")

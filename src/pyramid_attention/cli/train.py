@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,9 @@ def train(
     data: Annotated[str, typer.Argument(metavar="DATA", help="The data set's folder, or the word 'shapes'.")],
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="A built-in recipe or a .yaml file; by default what fits.")
+    ] = None,
+    init: Annotated[
+        str | None, typer.Option(metavar="M", help="A trained model to start from: its network and its weights.")
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field: train.epochs=5.")
@@ -31,8 +35,7 @@ def train(
     require("pan train", "torch", "lightning")
     from ..training import train as train_model
 
-    result = train_model(
-        data, recipe=recipe, overrides=set_ or (), out=out, resume=resume, format=format, device=device
-    )
+    overrides = [*([] if init is None else [f"model.init={json.dumps(init)}"]), *(set_ or ())]
+    result = train_model(data, recipe=recipe, overrides=overrides, out=out, resume=resume, format=format, device=device)
     print(f"best: mIoU {result.best_miou:.2%} on '{result.val_split}' after epoch {result.best_epoch}")
     print(f"the model is in {result.model}, curves and samples in {result.folder}")

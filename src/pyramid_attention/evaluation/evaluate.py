@@ -141,7 +141,7 @@ def as_trained(dataset: Dataset, segmenter: Segmenter) -> Dataset:
 
 def evaluate(
     data: str | Path | Dataset,
-    model: str | Path | Segmenter,
+    model: str | Path | Segmenter = "pan-street",
     split: str = "val",
     *,
     device: str = "auto",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tempfile
 from collections.abc import Callable
@@ -135,6 +136,9 @@ def _describe_file(
         description.metadata["precision"] = "int8"
         description.metadata["quantisation"] = quantised.to_dict()
     model = onnx.load(path)
+    if quantised is None:
+        written = next(entry.value for entry in model.metadata_props if entry.key == KEY)
+        description = dataclasses.replace(description, trainable=Description.from_json(written, path).trainable)
     onnx.helper.set_model_props(model, {KEY: description.to_json()})
     save_graph(model, path)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import copy
+import dataclasses
 import io
 import logging
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -20,8 +23,8 @@ from ..errors import UserError
 from ..inference.engines.exported import INPUT, KEY, LABELS, SCORES, Description
 from ..models import SegmentationModel
 from ..models.blocks import resize
+from ..models.folding import example, fold, pack_norms
 from ..models.network import exportable
-from .folding import fold
 from .narrow import use_narrow
 from .winograd import use_winograd
 
@@ -39,7 +42,8 @@ class PixelsToLabels(nn.Module):
 
     def __init__(self, network: SegmentationModel, cheaper: bool) -> None:
         super().__init__()
-        self.unscaled = fold(network, torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0)))
+        self.unscaled = fold(network, example())
+        self.folded = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
         if cheaper:
             use_winograd(network)
             use_narrow(network)
@@ -108,9 +112,38 @@ def build_graph(network: SegmentationModel, description: Description, cheaper: b
     assert exported is not None
     model = exported.model_proto
     _tidy(model, description.classes.names)
+    trainable = {"norms": pack_norms(network), "elsewhere": _elsewhere(whole.folded, model)}
     entry = model.metadata_props.add()
-    entry.key, entry.value = KEY, description.to_json()
+    entry.key, entry.value = KEY, dataclasses.replace(description, trainable=trainable).to_json()
     return model
+
+
+LAYOUTS = ((0, 1, 2, 3), (2, 3, 0, 1), (0, 2, 3, 1))
+"""Orders of a convolution's axes in which its weights lie in a graph: its own, Winograd's, a narrow one's."""
+
+
+def _elsewhere(folded: Mapping[str, Tensor], model: onnx.ModelProto) -> dict[str, Any]:
+    """Where the parameters are that the exporter moved about, or dropped for an equal one of another name."""
+    there = {value.name.removeprefix("network."): value for value in model.graph.initializer}
+    alike: dict[tuple[int, bytes], str] = {}
+    for name, value in there.items():
+        if value.data_type == onnx.TensorProto.FLOAT:
+            array = onnx.numpy_helper.to_array(value)
+            alike[array.size, array.tobytes()] = name
+    found: dict[str, Any] = {}
+    for name, parameter in folded.items():
+        if name in there and tuple(there[name].dims) == tuple(parameter.shape):
+            continue
+        array = parameter.numpy()
+        for axes in LAYOUTS if array.ndim == 4 else (tuple(range(array.ndim)),):
+            moved = array.transpose(axes)
+            source = alike.get((moved.size, moved.tobytes()))
+            if source is not None:
+                found[name] = {"tensor": source, "axes": axes}
+                break
+        else:
+            found[name] = {"numbers": base64.b64encode(array.tobytes()).decode()}
+    return found
 
 
 def save_graph(model: onnx.ModelProto, path: Path) -> None:

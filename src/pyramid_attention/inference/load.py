@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import UserError, nearest, require
 from .engines import Engine
+from .packaged import packaged_names, packaged_path
 from .threads import usable_cores
 
 ENGINES = ("auto", "onnxruntime", "openvino", "torch")
@@ -62,7 +63,7 @@ def load_engine(
 
 
 def find_model(model: str | os.PathLike[str]) -> str | Path:
-    """The exported file or model folder that a path means; what can only be a name on the hub stays a name.
+    """The exported file or model folder that a path or a packaged model's name means; a name on the hub stays one.
 
     Raises:
         UserError: a path that is no model, or not there.
@@ -73,6 +74,9 @@ def find_model(model: str | os.PathLike[str]) -> str | Path:
             return folder
     if path.is_file() and path.suffix == ".onnx":
         return path
+    packaged = packaged_path(str(model))
+    if packaged is not None:
+        return packaged
     if path.is_dir():
         raise UserError(
             f"{path} holds no model (neither config.json nor model/config.json); name a run folder of 'pan train' after"
@@ -84,4 +88,5 @@ def find_model(model: str | os.PathLike[str]) -> str | Path:
     # "owner/name" is a name on the hub, unless "owner" is a folder here: then it is a mistyped path.
     if isinstance(model, str) and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", model) and not path.parent.exists():
         return model
-    raise UserError(f"there is no model {path}; name {known}, an .onnx file, or 'owner/name' on the hub")
+    names = " or ".join(packaged_names())
+    raise UserError(f"there is no model {path}; name {known}, an .onnx file, {names}, or 'owner/name' on the hub")

@@ -20,6 +20,7 @@ from ..classes import ClassTable
 from ..errors import UserError
 from ..images import read_image, to_image_array
 from .engines import Engine
+from .packaged import DEFAULT
 from .padding import pad
 from .tiling import STEP, segment_tiles
 from .upsample import Axis, best_labels, confidence
@@ -96,7 +97,7 @@ class Segmenter:
     @classmethod
     def load(
         cls,
-        model: str | os.PathLike[str],
+        model: str | os.PathLike[str] = DEFAULT,
         device: str = "auto",
         *,
         engine: str = "auto",
@@ -106,10 +107,11 @@ class Segmenter:
         precision: str = "fp32",
         compile: bool = False,
     ) -> Segmenter:
-        """Load a model by its `.onnx` file, its run folder, its model folder, or its name on the hub ("owner/name").
+        """Load a model by its `.onnx` file, its run folder, its model folder, or its name.
 
         Args:
-            model: which.
+            model: which; a name is that of a packaged model ("pan-street", the default) or one on the hub
+                ("owner/name").
             device: "auto", "cpu", "cuda" or "mps".
             engine: what runs it: "onnxruntime" or "openvino" an exported file, "torch" all else; "auto" is ONNX Runtime
                 for a file.

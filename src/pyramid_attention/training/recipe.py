@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ..errors import UserError, nearest
 from ..files import whole_file
+from .initial import load_trained, model_fields
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # from Python 3.11 on
@@ -63,8 +64,13 @@ class DataRecipe(_Group):
 
 
 class ModelRecipe(_Group):
-    """Which network; `options` go to its context and decoder (see `build_model`)."""
+    """Which network; `options` go to its context and decoder (see `build_model`).
 
+    With `init` the network is that of a trained model, changed where other fields are given beside it. A `backbone`
+    beside it describes the network anew, and only the weights come from the trained model.
+    """
+
+    init: str | None = Field(None, description="a trained model whose network and weights to start from")
     system: str = "pan"
     context: str | None = None
     decoder: str | None = None
@@ -250,6 +256,18 @@ def _explain(error: ValidationError) -> str:
     return f"recipe field '{'.'.join(names)}': {message[:1].lower()}{message[1:]}{got}{more}"
 
 
+def _with_network(tree: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a recipe, with the network of the trained model that it, or `given`, starts from."""
+    for fields, own in ((given, {}), (tree, tree)):
+        model = fields.get("model")
+        if isinstance(model, Mapping) and isinstance(init := model.get("init"), str):
+            if "backbone" in model:
+                return tree
+            network = model_fields(load_trained(init))
+            return {**tree, "model": _merge(network, own.get("model", {}))}
+    return tree
+
+
 def load_recipe(recipe: str | Path | Recipe, overrides: Iterable[str] = ()) -> Recipe:
     """Read and validate a recipe.
 
@@ -262,9 +280,10 @@ def load_recipe(recipe: str | Path | Recipe, overrides: Iterable[str] = ()) -> R
             of the wrong type or range.
     """
     tree = recipe.model_dump(mode="json") if isinstance(recipe, Recipe) else _read_tree(recipe)
+    given: dict[str, Any] = {}
     for override in overrides:
-        tree = _merge(tree, _parse_override(override))
+        given = _merge(given, _parse_override(override))
     try:
-        return Recipe.model_validate(tree)
+        return Recipe.model_validate(_merge(_with_network(tree, given), given))
     except ValidationError as error:
         raise UserError(_explain(error)) from None

@@ -22,6 +22,7 @@ from ..inference import Segmenter
 from ..inference.devices import is_out_of_memory, resolve_device
 from ..models import SegmentationModel, build_model
 from ..report.progress import progress
+from .initial import load_trained, start_from
 from .loaders import build_loaders
 from .monitor import Monitor
 from .recipe import Recipe, TrainRecipe, list_recipes, load_recipe
@@ -92,10 +93,10 @@ def settle(
     Raises:
         UserError: as `load_recipe`, `open_dataset` and `remap_classes`.
     """
+    if recipe is None and stored is not None and not overrides:
+        recipe = stored
     if recipe is None and str(data) == "shapes":
         recipe = "shapes"
-    if stored is not None and recipe is None and not overrides:
-        recipe = stored
     if recipe is not None:
         settled = load_recipe(recipe, overrides)
         dataset = open_dataset(data, format or settled.data.format, **settled.data.options)
@@ -242,6 +243,9 @@ def train(
     network = build_network(settled, dataset)
     checkpoint = last_checkpoint(folder) if last_checkpoint(folder).exists() else None
     epochs_done = finished_epochs(checkpoint) if checkpoint else 0
+    if settled.model.init is not None and checkpoint is None:
+        start = start_from(network, load_trained(settled.model.init))
+        print(f"{settled.model.init}: {start}", file=sys.stderr)
     loaders = build_loaders(settled, samples[0], samples[1], where, epochs_done)
     steps = settled.train.epochs * math.ceil(len(loaders[0]) / settled.train.accumulate)
     task = SegmentationTask(network, settled, steps)

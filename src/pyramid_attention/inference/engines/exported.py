@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,17 @@ class Description:
         classes: what its scores are for.
         multiple, align_corners: see `Engine`.
         metadata: the rest, as the Segmenter passes it on: recipe, validation, accuracy, ….
+        trainable: what the graph alone does not tell somebody who wants to train the network again: `norms`, as they
+            were before they were folded into its convolutions (see `pack_norms`), and `elsewhere`, the parameters that
+            are no tensors of the graph under their own name and shape: the name of the tensor and how its axes are to
+            be permuted, or the numbers themselves.
     """
 
     classes: ClassTable
     multiple: int
     align_corners: bool
     metadata: dict[str, Any]
+    trainable: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """As it is written into a file."""
@@ -40,6 +45,7 @@ class Description:
             "multiple": self.multiple,
             "align_corners": self.align_corners,
             "metadata": self.metadata,
+            "trainable": self.trainable,
         }
         return json.dumps(data, ensure_ascii=False, allow_nan=False)
 
@@ -64,6 +70,7 @@ class Description:
                 int(data["multiple"]),
                 bool(data["align_corners"]),
                 dict(data["metadata"]),
+                dict(data.get("trainable", {})),
             )
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise UserError(

@@ -3,18 +3,31 @@
 A norm with fixed statistics is a scale and an offset for each channel, and a convolution before it can have both in its
 weights and its bias. Which norm stands behind which convolution is found by running the network once and looking at
 what each is given.
+
+A network that is to be trained again needs its norms back. Folding is linear in the weights: a network whose
+convolutions are all ones, folded, shows what each weight was multiplied by.
 """
 
 from __future__ import annotations
 
+import base64
+import copy
+from collections.abc import Mapping
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from ..models import SegmentationModel
-from ..models.blocks import Norm
+from .blocks import Norm
+from .network import SegmentationModel
 
 Convolution = (nn.Conv2d, nn.ConvTranspose2d)
+
+
+def example() -> Tensor:
+    """A normalised picture N×3×H×W to find out with what stands behind what."""
+    return torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 
 
 def fold(network: SegmentationModel, images: Tensor) -> bool:
@@ -82,3 +95,68 @@ def _absorb(convolution: nn.Module, norm: Norm) -> None:
     )
     convolution.weight = nn.Parameter(weight.float(), requires_grad=False)
     convolution.bias = nn.Parameter(bias.float(), requires_grad=False)
+
+
+def pack_norms(network: nn.Module) -> dict[str, str]:
+    """The norms of a network as text: weight, bias, mean and variance of each (float32, base64), by its name."""
+    return {
+        name: base64.b64encode(torch.stack(_numbers(norm)).numpy().tobytes()).decode()
+        for name, norm in network.named_modules()
+        if isinstance(norm, Norm)
+    }
+
+
+def unpack_norms(network: nn.Module, packed: Mapping[str, str]) -> None:
+    """Give a network the norms that `pack_norms` wrote, in place.
+
+    Raises:
+        KeyError: one is missing.
+        ValueError: one has another size.
+    """
+    for name, norm in network.named_modules():
+        if isinstance(norm, Norm):
+            values = np.frombuffer(base64.b64decode(packed[name]), np.float32).reshape(4, norm.num_features)
+            for tensor, value in zip(_numbers(norm), values, strict=True):
+                tensor.copy_(torch.from_numpy(value.copy()))
+
+
+def _numbers(norm: Norm) -> list[Tensor]:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    return [norm.weight.detach(), norm.bias.detach(), norm.running_mean, norm.running_var]
+
+
+def unfold(network: SegmentationModel, folded: Mapping[str, Tensor]) -> None:
+    """Give a network the weights it had before it was folded, in place; the inverse of `fold`, but for rounding.
+
+    Args:
+        network: with the norms it had; everything else is replaced.
+        folded: the parameters of the folded network, by name.
+
+    Raises:
+        KeyError: a parameter is missing.
+        RuntimeError: one has another shape.
+    """
+    ones = copy.deepcopy(network)
+    convolutions = {name: module for name, module in ones.named_modules() if isinstance(module, Convolution)}
+    for module in convolutions.values():
+        nn.init.ones_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    fold(ones, example())
+    norms = {id(own) for module in network.modules() if isinstance(module, Norm) for own in module.parameters()}
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            owner, _, kind = name.rpartition(".")
+            if id(parameter) in norms:
+                continue
+            value = folded[name]
+            if owner in convolutions:
+                after = convolutions[owner]
+                scale = after.weight
+                if kind == "bias":
+                    assert after.bias is not None
+                    scale = scale.flatten(1)[:, 0] if isinstance(after, nn.Conv2d) else scale[0, :, 0, 0]
+                    value = value - after.bias
+                value = torch.where(scale == 0, 0.0, value / scale)
+            parameter.copy_(value)

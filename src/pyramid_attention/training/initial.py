@@ -1,0 +1,169 @@
+"""Starting from a trained model: its network, and as many of its weights as fit.
+
+The new network may have other classes, and other options too (an output stride costs no weights). What has the name and
+the shape of a tensor of the trained model starts from it; the scores of a class start from those of the class of the
+same name; all else starts at random, as without a trained model.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from ..classes import ClassTable
+from ..errors import UserError
+from ..inference.engines.exported import KEY, Description
+from ..inference.load import find_model
+from ..models import SegmentationModel, build_model
+from ..models.blocks import Head
+from ..models.folding import unfold, unpack_norms
+
+LEAST_SHARE = 0.1
+"""Of the backbone's weights that have to fit: names such as "bn1" are in many."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """How much of a network starts from a trained model.
+
+    Attributes:
+        taken, parameters: how many of the network's numbers, and of how many.
+        classes: names of the classes whose scores were taken over.
+    """
+
+    taken: int
+    parameters: int
+    classes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        classes = f"; known classes: {', '.join(self.classes)}" if self.classes else ""
+        return f"{self.taken / self.parameters:.1%} of the weights start from it{classes}"
+
+
+def load_trained(model: str | os.PathLike[str]) -> SegmentationModel:
+    """The trained network of a run folder, a model folder, a hub id, or a file that `pan export` made of one.
+
+    Raises:
+        UserError: there is no such model, it is damaged, or it is an exported one that cannot be trained.
+    """
+    found = find_model(model)
+    if isinstance(found, Path) and found.suffix == ".onnx":
+        return rebuild(found)
+    return SegmentationModel.from_pretrained(found)
+
+
+def rebuild(path: Path) -> SegmentationModel:
+    """The network that a file was exported from, its norms no longer folded into its convolutions.
+
+    Raises:
+        UserError: the file is damaged, of 8 bits, or holds too little to make the network again.
+    """
+    try:
+        model = onnx.load(path)
+    except Exception as error:  # of protobuf, which has several
+        raise UserError(f"{path} is damaged or no ONNX model; export it again") from error
+    text = next((entry.value for entry in model.metadata_props if entry.key == KEY), None)
+    if text is None:
+        raise UserError(f"{path} is not a model that 'pan export' made, and only such can be trained again")
+    description = Description.from_json(text, path)
+    if description.metadata.get("precision") == "int8":
+        raise UserError(f"{path} has 8-bit weights, which cannot be trained; name the model it was exported from")
+    network = build_model(**(description.metadata["model"] | {"pretrained": False}))
+    try:
+        unpack_norms(network, description.trainable["norms"])
+        unfold(network, _parameters(network, model, description.trainable["elsewhere"]))
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"{path} does not hold all that its network needs to be trained again ({error}); export it again, or name"
+            " the model it was exported from"
+        ) from error
+    network.classes = description.classes
+    return network.eval()
+
+
+def _parameters(
+    network: SegmentationModel, model: onnx.ModelProto, elsewhere: Mapping[str, Any]
+) -> dict[str, torch.Tensor]:
+    """The folded network's parameters by name, from the graph's tensors and what `elsewhere` says of the others."""
+    tensors = {value.name.removeprefix("network."): value for value in model.graph.initializer}
+    found = {}
+    for name, parameter in network.named_parameters():
+        place = elsewhere.get(name)
+        if place is None:
+            if name not in tensors:
+                continue  # of a norm that was folded
+            array = onnx.numpy_helper.to_array(tensors[name])
+        elif "numbers" in place:
+            array = np.frombuffer(base64.b64decode(place["numbers"]), np.float32).reshape(parameter.shape)
+        else:
+            axes = place["axes"]
+            moved = onnx.numpy_helper.to_array(tensors[place["tensor"]])
+            array = moved.reshape([parameter.shape[axis] for axis in axes]).transpose(np.argsort(axes))
+        found[name] = torch.from_numpy(array.copy())
+    return found
+
+
+def model_fields(network: SegmentationModel) -> dict[str, Any]:
+    """What a recipe's `model` says of a network, for one like it."""
+    config = dict(network.config)
+    del config["num_classes"]
+    named = ("system", "context", "decoder", "backbone", "output_stride", "in_channels")
+    fields = {name: config.pop(name) for name in named}
+    del config["pretrained"]
+    return {**fields, "pretrained": False, "options": config}
+
+
+def start_from(network: SegmentationModel, trained: SegmentationModel) -> Start:
+    """Give a network the weights of a trained one, in place, as far as they fit.
+
+    Raises:
+        UserError: next to nothing of the backbone fits: it is another.
+    """
+    heads = {
+        f"{name}.{part}"
+        for name, module in network.named_modules()
+        if isinstance(module, Head)
+        for part, _ in module.named_parameters()
+    }
+    have, state = trained.state_dict(), network.state_dict()
+    rows = _same_classes(network.classes, trained.classes)
+    taken: set[str] = set()
+    with torch.no_grad():
+        for name, tensor in state.items():
+            source = have.get(name)
+            if source is None:
+                continue
+            if name in heads:
+                if source.shape[1:] == tensor.shape[1:]:
+                    for new, old in rows:
+                        tensor[new] = source[old]
+            elif source.shape == tensor.shape:
+                tensor.copy_(source)
+                taken.add(name)
+    sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
+    backbone = {name for name in sizes if name.startswith("backbone.")}
+    share = sum(sizes[name] for name in backbone & taken) / sum(sizes[name] for name in backbone)
+    if share < LEAST_SHARE:
+        raise UserError(
+            f"{share:.0%} of the backbone {network.config['backbone']} fit the trained model's,"
+            f" {trained.config['backbone']}; leave out model.backbone, or model.init"
+        )
+    names = network.classes.names if network.classes else ()
+    return Start(
+        sum(sizes[name] for name in taken & sizes.keys()), sum(sizes.values()), tuple(names[new] for new, _ in rows)
+    )
+
+
+def _same_classes(new: ClassTable | None, old: ClassTable | None) -> list[tuple[int, int]]:
+    """Pairs (place in the new table, place in the old) of the classes of the same name, in whatever case."""
+    places = {name.casefold(): place for place, name in enumerate(old.names if old else ())}
+    names = enumerate(new.names if new else ())
+    return [(place, places[name.casefold()]) for place, name in names if name.casefold() in places]
