@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ class Linear(nn.Module):
     mean = (0.485, 0.456, 0.406)
     std = (0.229, 0.224, 0.225)
     backbone = SimpleNamespace(multiple=1)
+    metadata: ClassVar[dict] = {}
     align_corners = False
 
     def __init__(self, classes: ClassTable | None = None, num_classes: int = 4) -> None:
@@ -213,3 +215,48 @@ def test_the_rooms_that_run_models_import_no_torch():
         "sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("size", [(90, 121), (121, 90), (300, 64), (65, 1)])
+@pytest.mark.parametrize("multiple", [1, 32])
+@pytest.mark.parametrize("align", [False, True])
+def test_a_larger_picture_is_shrunk_and_every_pixel_gets_a_label(network, size, multiple, align):
+    network.backbone, network.align_corners = SimpleNamespace(multiple=multiple), align
+    image = random_picture(*size)
+    result = Segmenter(TorchEngine(network, "cpu"), side=64)(image)
+    factor = 64 / max(size)
+    height, width = (max(1, round(side * factor)) for side in size)
+    assert network.seen[-1][2:] == tuple(max(32, -(-side // multiple) * multiple) for side in (height, width))
+    small = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+    seen = network.seen[-1][2:]
+    padded = np.pad(small, [(0, seen[0] - height), (0, seen[1] - width), (0, 0)], "edge")
+    pixels = torch.from_numpy(padded / 255 - np.array(network.mean)) / torch.tensor(network.std)
+    with torch.no_grad():
+        network.double().eval()
+        found = network.norm(network.conv(pixels.permute(2, 0, 1)[None]))[0, :, :height, :width]
+    network.float()
+    truth = torch.nn.functional.interpolate(found[None], size=size, mode="bilinear", align_corners=align)[0]
+    chosen = truth.gather(0, torch.from_numpy(result.labels.astype(np.int64))[None])[0]
+    assert (truth.amax(0) - chosen).max() < 1e-4
+    np.testing.assert_allclose(result.confidence, truth.softmax(0).amax(0), atol=1e-4)
+
+
+def test_smaller_pictures_stay_and_0_never_shrinks(network, segmenter):
+    image = random_picture(40, 64)
+    np.testing.assert_array_equal(
+        Segmenter(TorchEngine(network, "cpu"), side=64)(image).labels, segmenter(image).labels
+    )
+    network.metadata = {"side": 48}
+    assert Segmenter(TorchEngine(network, "cpu")).side == 48
+    assert Segmenter(TorchEngine(network, "cpu"), side=0).side is None
+    with pytest.raises(UserError, match="a side of at least 32 pixels"):
+        Segmenter(TorchEngine(network, "cpu"), side=31)
+
+
+def test_a_shrunk_picture_that_is_still_larger_than_a_tile_goes_by_tiles(network):
+    image = np.repeat(np.repeat(random_picture(20, 30), 16, 0), 16, 1)  # 320×480
+    whole = Segmenter(TorchEngine(network, "cpu"), side=240)(image)
+    tiled = Segmenter(TorchEngine(network, "cpu"), side=240, tile=128)(image)
+    assert network.seen[-1][2:] == (128, 128)
+    assert tiled.labels.shape == tiled.confidence.shape == image.shape[:2]
+    assert (tiled.labels == whole.labels).mean() > 0.95  # the nearest pixel's label, instead of one of its own

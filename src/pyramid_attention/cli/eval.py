@@ -16,6 +16,7 @@ from .options import (
     Format,
     Model,
     Precision,
+    Side,
     Tile,
     Tta,
     load_segmenter,
@@ -36,6 +37,7 @@ def evaluate(
     ] = False,
     tta: Tta = False,
     tile: Tile = None,
+    side: Side = None,
     classes: Classes = None,
     format: Format = None,
     engine: Engine = "auto",
@@ -59,7 +61,15 @@ def evaluate(
         make_folder(json.parent)
     samples = dataset.split(split)
     segmenter = load_segmenter(
-        model, device, engine=engine, tta=tta, tile=tile, classes=classes, precision=precision, compile=compile
+        model,
+        device,
+        engine=engine,
+        tta=tta,
+        tile=tile,
+        side=side,
+        classes=classes,
+        precision=precision,
+        compile=compile,
     )
     with progress(f"evaluating {split}", len(samples)) as advance:
         result = evaluate_model(dataset, segmenter, split, boundary=boundary, report=report, on_sample=advance)

@@ -26,6 +26,14 @@ def export(
     max_loss: Annotated[
         float, typer.Option(metavar="POINTS", help="Refuse 8 bits that cost more points of mIoU than this.")
     ] = 1.0,
+    side: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="The file asks that larger pictures be shrunk to this longer side: about that of the photographs the"
+            " model was trained on.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The .onnx file; by default in the model folder.")
     ] = None,
@@ -45,6 +53,7 @@ def export(
         calibrate=calibrate,
         data_format=data_format,
         max_loss=max_loss,
+        side=side,
         on_step=lambda line: print(f"{line} …", file=sys.stderr),
     )
     found = done.verification

@@ -34,6 +34,14 @@ Tile = Annotated[
         help="Segment pictures with a longer side by tiles of N pixels; else 2048 above 4 megapixels.",
     ),
 ]
+Side = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=0,
+        help="Shrink larger pictures to this longer side for the network (0: never); by default as the model says.",
+    ),
+]
 Classes = Annotated[
     str | None,
     typer.Option(metavar="NAME,NAME,…", help="The classes of an .onnx file that does not name them, in order."),
@@ -51,6 +59,7 @@ def load_segmenter(
     engine: str,
     tta: bool,
     tile: int | None,
+    side: int | None,
     classes: str | None,
     precision: str,
     compile: bool,
@@ -64,6 +73,7 @@ def load_segmenter(
         engine=engine,
         tta=tta,
         tile=tile,
+        side=side,
         classes=split_names(classes),
         precision=precision,
         compile=compile,

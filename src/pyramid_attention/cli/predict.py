@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import DEFAULT_MODEL, Classes, Compile, Device, Engine, Model, Precision, Tile, Tta, load_segmenter
+from .options import DEFAULT_MODEL, Classes, Compile, Device, Engine, Model, Precision, Side, Tile, Tta, load_segmenter
 
 
 def predict(
@@ -27,6 +27,7 @@ def predict(
     ] = False,
     tta: Tta = False,
     tile: Tile = None,
+    side: Side = None,
     submission: Annotated[
         str | None,
         typer.Option(
@@ -69,7 +70,15 @@ def predict(
     plan = None if submission is None else plan_submission(submission, inputs, out)
     total = len((find_sources(inputs, out) if plan is None else plan.sources).found)
     segmenter = load_segmenter(
-        model, device, engine=engine, tta=tta, tile=tile, classes=classes, precision=precision, compile=compile
+        model,
+        device,
+        engine=engine,
+        tta=tta,
+        tile=tile,
+        side=side,
+        classes=classes,
+        precision=precision,
+        compile=compile,
     )
     with progress("segmenting", total) as advance:
         if plan is not None:

@@ -148,6 +148,7 @@ def evaluate(
     engine: str = "auto",
     tta: bool = False,
     tile: int | None = None,
+    side: int | None = None,
     boundary: bool = False,
     format: str | None = None,
     report: str | Path | None = None,
@@ -162,7 +163,7 @@ def evaluate(
         model: anything `Segmenter.load` takes, or a Segmenter.
         split: "val", "train", … as the data set calls it.
         device: "auto", "cpu", "cuda" or "mps", for a model that is still to be loaded.
-        engine, tta, tile: see `Segmenter.load`, for a model that is still to be loaded.
+        engine, tta, tile, side: see `Segmenter.load`, for a model that is still to be loaded.
         boundary: boundary IoU as well.
         format: the data set's format, where looking does not find it.
         report: a folder for confusion.png, worst_best.png and per_class.md.
@@ -175,7 +176,9 @@ def evaluate(
     dataset.split(split)  # before anything is written or loaded
     folder = None if report is None else make_folder(report)
     segmenter = (
-        model if isinstance(model, Segmenter) else Segmenter.load(model, device, engine=engine, tta=tta, tile=tile)
+        model
+        if isinstance(model, Segmenter)
+        else Segmenter.load(model, device, engine=engine, tta=tta, tile=tile, side=side)
     )
     dataset = as_trained(dataset, segmenter)
     samples = dataset.split(split)

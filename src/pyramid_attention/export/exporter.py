@@ -18,6 +18,7 @@ from ..errors import UserError, nearest
 from ..files import make_folder, whole_file
 from ..inference.engines.exported import KEY, Description
 from ..inference.load import find_model
+from ..inference.padding import MIN_SIDE
 from ..models import SegmentationModel
 from ..models.cost import measure_cost
 from ..models.folder import LIBRARY_VERSION, weights_digest
@@ -54,6 +55,7 @@ def export(
     calibrate: str | Path | Dataset | None = None,
     data_format: str | None = None,
     max_loss: float = MAX_LOSS,
+    side: int | None = None,
     on_step: Callable[[str], None] | None = None,
 ) -> Exported:
     """Write a trained model as one file.
@@ -66,6 +68,8 @@ def export(
         calibrate: the data set to calibrate with (its "train") and to measure the loss on (its "val").
         data_format: of the data set, where looking does not find it.
         max_loss: points of mIoU that may be lost by 8 bits.
+        side: the longer side, in pixels, to which the Segmenter is to shrink larger pictures for this model; by default
+            they stay as they are.
         on_step: told what is being done, a line at a time.
 
     Raises:
@@ -80,6 +84,8 @@ def export(
         raise UserError("--calibrate is for --int8; add it, or leave both out")
     if max_loss < 0:
         raise UserError(f"--max-loss is a number of points of mIoU, 0 or more, not {max_loss}")
+    if side is not None and side < MIN_SIDE:
+        raise UserError(f"--side is a number of pixels, {MIN_SIDE} or more, not {side}")
     found = find_model(model)
     if isinstance(found, Path) and found.suffix == ".onnx":
         raise UserError(f"{found} is exported already; name the run folder or model folder it was made from")
@@ -91,6 +97,8 @@ def export(
 
     network = SegmentationModel.from_pretrained(found)
     description = describe_network(network, weights_digest(found))
+    if side is not None:
+        description.metadata["side"] = side
     tell("building the graph")
     graph = build_graph(network, description, cheaper=not int8)
     with tempfile.TemporaryDirectory() as scratch:

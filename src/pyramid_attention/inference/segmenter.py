@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,11 @@ from ..errors import UserError
 from ..images import read_image, to_image_array
 from .engines import Engine
 from .packaged import DEFAULT
-from .padding import pad
+from .padding import MIN_SIDE, pad
 from .tiling import STEP, segment_tiles
 from .upsample import Axis, best_labels, confidence
 
+Scalar = TypeVar("Scalar", np.uint8, np.float32)
 WHOLE_PIXELS = 1 << 22
 """Pictures with more pixels (4 megapixels) are segmented by tiles of as many."""
 LARGEST_OVERLAP = 384
@@ -69,16 +70,26 @@ class Segmenter:
         tile: pictures with a longer side are segmented by tiles of at most this many pixels a side (rounded down to a
             multiple of 32); by default those of more than `WHOLE_PIXELS`, by tiles of 2048.
         overlap: of the tiles, in pixels (rounded down to a multiple of 32); by default half a tile, at most 384.
+        side: pictures with a longer side are shrunk to this one for the network, and their labels found for every pixel
+            all the same; 0 never shrinks. By default what the model says of itself ("side" in its metadata): one that
+            was trained on small photographs sees nothing in large ones.
 
     Raises:
-        UserError: a tile of less than 128 pixels, or an overlap of more than half of it.
+        UserError: a tile of less than 128 pixels, an overlap of more than half of it, or a side of less than 32.
     """
 
-    def __init__(self, engine: Engine, *, tile: int | None = None, overlap: int | None = None) -> None:
+    def __init__(
+        self, engine: Engine, *, tile: int | None = None, overlap: int | None = None, side: int | None = None
+    ) -> None:
         if tile is not None and tile < LEAST_TILE:
             raise UserError(f"tiles have at least {LEAST_TILE} pixels a side, not {tile}")
+        if side is not None and 0 != side < MIN_SIDE:
+            raise UserError(
+                f"pictures are shrunk to a side of at least {MIN_SIDE} pixels (or 0, for never), not {side}"
+            )
         self.engine = engine
         self.tile = tile
+        self.side: int | None = (engine.metadata.get("side") if side is None else side) or None
         self._size = (tile or int(WHOLE_PIXELS**0.5)) // STEP * STEP
         self._overlap = (min(self._size // 2, LARGEST_OVERLAP) if overlap is None else overlap) // STEP * STEP
         if not 0 < self._overlap <= self._size // 2:
@@ -103,6 +114,7 @@ class Segmenter:
         engine: str = "auto",
         tta: bool = False,
         tile: int | None = None,
+        side: int | None = None,
         classes: Sequence[str] | None = None,
         precision: str = "fp32",
         compile: bool = False,
@@ -116,7 +128,7 @@ class Segmenter:
             engine: what runs it: "onnxruntime" or "openvino" an exported file, "torch" all else; "auto" is ONNX Runtime
                 for a file.
             tta: average over scales and flip, see `inference.tta`.
-            tile: see the class.
+            tile, side: see the class.
             classes: names for the classes of an exported file that does not hold them.
             precision, compile: of the torch engine, see `TorchEngine`.
 
@@ -131,7 +143,7 @@ class Segmenter:
             from .tta import AugmentedEngine
 
             runs = AugmentedEngine(runs)
-        return cls(runs, tile=tile)
+        return cls(runs, tile=tile, side=side)
 
     def __call__(
         self, picture: str | os.PathLike[str] | NDArray[np.generic] | Image.Image, *, with_confidence: bool = False
@@ -149,19 +161,41 @@ class Segmenter:
         if not self.tiles(image.shape):
             return self.batch([image])[0]
         tile, overlap = self._size, self._overlap
-        labels, certain = segment_tiles(self.engine, image, tile, overlap, with_confidence)
+        seen = self._shrunk(image)
+        labels, certain = segment_tiles(self.engine, seen, tile, overlap, with_confidence)
 
         def find() -> NDArray[np.float32]:
-            found = certain if certain is not None else segment_tiles(self.engine, image, tile, overlap, True)[1]
+            found = certain if certain is not None else segment_tiles(self.engine, seen, tile, overlap, True)[1]
             assert found is not None
-            return found
+            return _nearest(found, image.shape)
 
-        return Segmentation(labels, image, self.classes, find)
+        return Segmentation(_nearest(labels, image.shape), image, self.classes, find)
+
+    def _shape(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width in which the network sees a picture."""
+        if self.side is None or max(height, width) <= self.side:
+            return height, width
+        factor = self.side / max(height, width)
+        return max(1, round(height * factor)), max(1, round(width * factor))
+
+    def _shrunk(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The picture as the network sees it; each new pixel a weighted mean of those it stands for."""
+        height, width = self._shape(*image.shape[:2])
+        if (height, width) == image.shape[:2]:
+            return image
+        return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
     def tiles(self, shape: Sequence[int]) -> bool:
         """Whether a picture of `shape` = (H, W, …) is segmented by tiles."""
-        height, width = shape[:2]
+        height, width = self._shape(*shape[:2])
         return height * width > WHOLE_PIXELS if self.tile is None else max(height, width) > self._size
+
+    def _axis(self, points: int, padded: int, seen: int, pixels: int) -> Axis:
+        """Where the pixels of one side of a picture lie between the points of its scores."""
+        aligned = self.engine.align_corners
+        if seen == pixels:
+            return Axis.between(points, padded, aligned).part(0, pixels)
+        return Axis.between(points, pixels, aligned, covered=(seen - aligned) / max(padded - aligned, 1))
 
     def batch(self, images: Sequence[NDArray[np.uint8]]) -> list[Segmentation]:
         """Segment several pictures of one size H×W×3 (uint8) at once, none of them by tiles.
@@ -169,14 +203,25 @@ class Segmenter:
         Raises:
             UserError: memory does not hold them.
         """
-        height, width = images[0].shape[:2]
-        pixels = pad(np.stack(images), self.engine.multiple)
+        seen = [self._shrunk(image) for image in images]
+        pixels = pad(np.stack(seen), self.engine.multiple)
         scores = self.engine(pixels)
-        rows = Axis.between(scores.shape[2], pixels.shape[1], self.engine.align_corners).part(0, height)
-        columns = Axis.between(scores.shape[3], pixels.shape[2], self.engine.align_corners).part(0, width)
+        rows, columns = (
+            self._axis(points, pixels.shape[axis + 1], seen[0].shape[axis], images[0].shape[axis])
+            for axis, points in enumerate(scores.shape[2:])
+        )
 
         def segmentation(image: NDArray[np.uint8], own: NDArray[np.float32]) -> Segmentation:
             labels = best_labels(own, rows, columns)
             return Segmentation(labels, image, self.classes, lambda: confidence(own, rows, columns))
 
         return [segmentation(image, own) for image, own in zip(images, scores, strict=True)]
+
+
+def _nearest(values: NDArray[Scalar], shape: Sequence[int]) -> NDArray[Scalar]:
+    """An array h×w at the size H×W of a `shape` = (H, W, …): of each pixel the nearest."""
+    if values.shape == tuple(shape[:2]):
+        return values
+    rows, columns = (np.arange(new) * old // new for old, new in zip(values.shape, shape[:2], strict=True))
+    result: NDArray[Scalar] = values.take(rows, axis=0).take(columns, axis=1)
+    return result

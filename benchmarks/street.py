@@ -1,0 +1,258 @@
+"""pan-street, the model in the package: how it is made, how good it is, how fast, and what it is worth as a beginning.
+
+    python benchmarks/street.py train    --data DATA                     # the whole recipe, to the file in the package
+    python benchmarks/street.py card     --data DATA --json FILE         # mIoU, its interval, corruptions
+    python benchmarks/street.py speed    --yolo yolo26n-sem.onnx         # beside others in ONNX Runtime
+    python benchmarks/street.py finetune --json FILE                     # beside training from scratch, 100 pictures
+    python benchmarks/street.py picture                                  # the README's first picture
+
+DATA is CamVid. The other network is Ultralytics' (AGPL), so its file is made elsewhere, in an environment of its own:
+
+    sed 's/^nc: 19/nc: 11/' .../ultralytics/cfg/models/26/yolo26-sem.yaml > yolo26n-sem.yaml
+    python -c "from ultralytics import YOLO; YOLO('yolo26n-sem.yaml').export(format='onnx', imgsz=(384, 480))"
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+RECIPES = Path(__file__).parent / "street"
+STAGES = ("surfaces", "detail")
+SIZE = (384, 480)
+RESAMPLES = 2000
+Picture = NDArray[np.uint8]
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Both halves of the recipe, each resumed where it was broken off, then the verified export."""
+    from pyramid_attention import train as run
+    from pyramid_attention.export import export
+    from pyramid_attention.inference.packaged import DEFAULT, FOLDER
+
+    for stage in STAGES:
+        out = Path("runs") / f"street-{stage}"
+        if not (out / "metrics.json").exists():
+            run(arguments.data, RECIPES / f"{stage}.yaml", out=out, resume=(out / "recipe.yaml").exists(), device="cpu")
+    print(export(Path("runs") / f"street-{STAGES[-1]}", FOLDER / f"{DEFAULT}.onnx", side=max(SIZE), on_step=print))
+
+
+def gaussian_noise(image: Picture, severity: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
+    return image + 255 * (0.08, 0.18, 0.38)[severity] * rng.normal(size=image.shape)
+
+
+def blur(image: Picture, severity: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
+    return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur((1, 3, 6)[severity])), np.float64)
+
+
+def brightness(image: Picture, severity: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
+    """Lighter or darker, as the picture's turn has it: HSV's value plus or minus so much."""
+    change = (0.1, 0.3, 0.5)[severity] * rng.choice([-1, 1])
+    hsv = np.array(Image.fromarray(image).convert("HSV"))
+    hsv[..., 2] = np.clip(hsv[..., 2] + 255 * change, 0, 255).astype(np.uint8)
+    return np.asarray(Image.fromarray(hsv, "HSV").convert("RGB"), np.float64)
+
+
+def jpeg(image: Picture, severity: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=(25, 15, 7)[severity])
+    return np.asarray(Image.open(file).convert("RGB"), np.float64)
+
+
+def fog(image: Picture, severity: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
+    """A veil of 1/f noise, 0 … 1, times (1.5, 2.5, 3), the whole brought back to the range of the picture."""
+    strength, decay = ((1.5, 2.0), (2.5, 1.7), (3.0, 1.4))[severity]
+    height, width = image.shape[:2]
+    veil = np.zeros((height, width))
+    for octave in range(1, 8):
+        points = rng.random((2**octave + 1, 2**octave + 1)).astype(np.float32)
+        part = Image.fromarray(points).resize((width, height), Image.Resampling.BICUBIC)
+        veil += np.asarray(part, np.float64) / decay**octave
+    veil = (veil - veil.min()) / (veil.max() - veil.min())
+    largest = float(image.max()) / 255
+    return 255 * (image / 255 + strength * veil[..., None]) * largest / (largest + strength)
+
+
+CORRUPTIONS: dict[str, Callable[[Picture, int, np.random.Generator], NDArray[np.floating[Any]]]] = {
+    "Gaussian noise": gaussian_noise,
+    "blur": blur,
+    "brightness": brightness,
+    "JPEG": jpeg,
+    "fog": fog,
+}
+"""As in ImageNet-C (Hendrycks and Dietterich, ICLR 2019), severities 1, 3 and 5; brightness goes both ways here."""
+
+
+class Corrupted:
+    """A sample with a corrupted photograph."""
+
+    def __init__(self, sample: Any, kind: str, severity: int, seed: int) -> None:
+        self.sample, self.kind, self.severity, self.seed, self.name = sample, kind, severity, seed, sample.name
+
+    def read_image(self) -> Picture:
+        rng = np.random.default_rng(self.seed)
+        changed = CORRUPTIONS[self.kind](self.sample.read_image(), self.severity, rng)
+        return np.clip(changed.round(), 0, 255).astype(np.uint8)
+
+    def read_mask(self) -> Picture:
+        mask: Picture = self.sample.read_mask()
+        return mask
+
+
+def card(arguments: argparse.Namespace) -> dict[str, Any]:
+    """mIoU on val with its interval by bootstrap over photographs, by class, and under corruptions."""
+    from pyramid_attention import Segmenter
+    from pyramid_attention.data import open_dataset
+    from pyramid_attention.evaluation import evaluate_samples
+    from pyramid_attention.evaluation.confusion import ConfusionMatrix
+    from pyramid_attention.evaluation.metrics import miou
+
+    segmenter = Segmenter.load(arguments.model)
+    samples = open_dataset(arguments.data).split("val")
+    matrices = []
+    for sample in samples:
+        single = ConfusionMatrix(len(segmenter.classes))
+        single.update(sample.read_mask(), segmenter(sample.read_image()).labels)
+        matrices.append(single.matrix)
+    stacked = np.stack(matrices)
+    whole = evaluate_samples(segmenter, samples).metrics()
+    assert miou(stacked.sum(0)) == whole["miou"]
+    rng = np.random.default_rng(0)
+    drawn = [miou(stacked[rng.integers(len(stacked), size=len(stacked))].sum(0)) for _ in range(RESAMPLES)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    print(f"mIoU {whole['miou']:.1%}, 95 % interval {low:.1%} to {high:.1%} ({RESAMPLES} resamples of photographs)")
+    print(f"pixel accuracy {whole['pixel_accuracy']:.1%}\n\n| class | IoU | accuracy |\n|---|---:|---:|")
+    for name, numbers in whole["per_class"].items():
+        print(f"| {name} | {numbers['iou']:.1%} | {numbers['accuracy']:.1%} |")
+    print("\n| corruption | severity 1 | 3 | 5 |\n|---|---:|---:|---:|")
+    table: dict[str, list[float]] = {}
+    for kind in CORRUPTIONS:
+        table[kind] = []
+        for severity in range(3):
+            changed = [Corrupted(sample, kind, severity, seed) for seed, sample in enumerate(samples)]
+            table[kind].append(evaluate_samples(segmenter, changed).metrics()["miou"])
+        print(f"| {kind} | " + " | ".join(f"{value:.1%}" for value in table[kind]) + " |", flush=True)
+    return {"metrics": whole, "interval": [low, high], "corruptions": table}
+
+
+def speed(arguments: argparse.Namespace) -> dict[str, Any]:
+    """From pixels to labels of 480×384 in ONNX Runtime, in turns: ours, theirs, and PAN on resnet18."""
+    import onnxruntime
+
+    from pyramid_attention import PAN, Segmenter
+    from pyramid_attention.export import export
+    from pyramid_attention.inference.threads import usable_cores
+    from scene import scene
+
+    image = np.asarray(scene().resize((SIZE[1], SIZE[0])))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = usable_cores()
+    theirs = onnxruntime.InferenceSession(arguments.yolo, options, providers=["CPUExecutionProvider"])
+    (given,) = theirs.get_inputs()
+
+    def run_theirs() -> Any:
+        pixels = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
+        pixels /= 255
+        return theirs.run(None, {given.name: pixels})[0]
+
+    with tempfile.TemporaryDirectory() as folder:
+        PAN(11, "resnet18").save_pretrained(Path(folder) / "model")
+        resnet = Segmenter.load(export(Path(folder) / "model").path)
+        ours = Segmenter.load(arguments.model)
+        runs: dict[str, Callable[[], Any]] = {
+            "yolo26n-sem": run_theirs,
+            "pan-street": lambda: ours(image).labels,
+            "PAN, resnet18, default": lambda: resnet(image).labels,
+        }
+        assert run_theirs().shape[-2:] == ours(image).labels.shape
+        seconds: dict[str, list[float]] = {name: [] for name in runs}
+        for number in range(arguments.rounds + 2):
+            for name, run in runs.items():
+                time.sleep(0.05)
+                began = time.perf_counter()
+                run()
+                if number > 1:
+                    seconds[name].append(time.perf_counter() - began)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    base = medians["yolo26n-sem"]
+    print("| | of yolo26n-sem's time |\n|---|---:|")
+    for name, value in medians.items():
+        print(f"| {name} | {value / base:.2f} |")
+    return medians
+
+
+def finetune(arguments: argparse.Namespace) -> dict[str, Any]:
+    """100 pictures with other classes: the same network from pan-street's weights and from none, equal epochs."""
+    from pyramid_attention import train as run
+    from pyramid_attention.training import load_recipe
+
+    common = ["data.options={train: 100, val: 100}", "data.crop=[192, 192]", "data.workers=0", "train.epochs=20"]
+    common += ["train.validate_every=20", "model.pretrained=false"]
+    network = load_recipe("finetune", ["model.init=pan-street"]).model
+    anew = [f"model.{name}={json.dumps(value)}" for name, value in network.model_dump(mode="json").items()]
+    anew = [field for field in anew if not field.startswith(("model.init=", "model.pretrained="))]
+    ways = {
+        "from pan-street": ["model.init=pan-street"],
+        "from pan-street, backbone at the full rate": ["model.init=pan-street", "train.backbone_factor=1"],
+        "from scratch": anew,
+        "from scratch, backbone at the full rate": [*anew, "train.backbone_factor=1"],
+    }
+    result: dict[str, Any] = {}
+    print("| | mIoU, mean of seeds | each |\n|---|---:|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, fields in ways.items():
+            found = []
+            for seed in range(arguments.seeds):
+                out = Path(folder) / f"{name}-{seed}"
+                words = [*common, *fields, f"seed={seed}"]
+                run("shapes", "finetune", words, out=out, device="cpu")
+                found.append(json.loads((out / "metrics.json").read_text())["last"]["miou"])
+            each = ", ".join(f"{value:.1%}" for value in found)
+            print(f"| {name} | {statistics.mean(found):.1%} | {each} |", flush=True)
+            result[name] = found
+    return result
+
+
+def picture(arguments: argparse.Namespace) -> None:
+    """The README's first picture: a drawn street, and what the model sees in it."""
+    from pyramid_attention import Segmenter
+    from pyramid_attention.images import write_image
+    from pyramid_attention.report.legend import legend, present, text_size_for
+    from scene import scene
+
+    segmentation = Segmenter.load(arguments.model)(scene())
+    both = np.hstack([segmentation.image, segmentation.overlay(0.6)])
+    height, width = both.shape[:2]
+    names = legend(segmentation.classes, present(segmentation.labels), width, text_size_for(height, width))
+    write_image(Path(__file__).parent.parent / "docs" / "images" / "street.jpg", np.vstack([both, names]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = {"train": train, "card": card, "speed": speed, "finetune": finetune, "picture": picture}
+    parser.add_argument("part", choices=parts)
+    parser.add_argument("--data", default="../shared/camvid", help="CamVid's folder")
+    parser.add_argument("--model", default="pan-street")
+    parser.add_argument("--yolo", type=Path, help="the other network's .onnx file")
+    parser.add_argument("--rounds", type=int, default=31)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    result = parts[arguments.part](arguments)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
