@@ -9,6 +9,7 @@ is ever segmented). "Ours, configured like theirs" is the one to compare.
     python benchmarks/inference.py folder  [--data DATA] [--count 500]
     python benchmarks/inference.py tiles   --model M [--data DATA]
     python benchmarks/inference.py install
+    python benchmarks/inference.py operations --model M --int8 M8 [--data DATA]
 
 Each part prints its table, and with --json writes it to a file. DATA is CamVid for the published figures; "shapes"
 needs nothing on the disk.
@@ -17,6 +18,7 @@ needs nothing on the disk.
 from __future__ import annotations
 
 import argparse
+import collections
 import dataclasses
 import json
 import os
@@ -245,6 +247,43 @@ def folder(arguments: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
+def operations(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Where the time goes in fp32 and in 8 bits: of each kind of operation, by ONNX Runtime's profile."""
+    import onnxruntime
+
+    from pyramid_attention.inference.engines.exported import INPUT, SCORES
+    from pyramid_attention.inference.engines.pruning import keep_output
+    from pyramid_attention.inference.threads import usable_cores
+
+    photograph = Image.fromarray(load_data(arguments.data).split("val")[0].read_image()).resize((SIZE[1], SIZE[0]))
+    images = np.asarray(photograph)[None]
+    result: dict[str, Any] = {}
+    for name, file in (("fp32", arguments.model), ("8 bits", arguments.int8)):
+        with tempfile.TemporaryDirectory() as scratch:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = usable_cores()
+            options.enable_profiling, options.profile_file_prefix = True, str(Path(scratch) / "profile")
+            session = onnxruntime.InferenceSession(keep_output(Path(file).read_bytes(), SCORES), options)
+            for _ in range(arguments.rounds):
+                session.run([SCORES], {INPUT: images})
+            events = json.loads(Path(session.end_profiling()).read_text())
+        spent: collections.Counter[str] = collections.Counter()
+        for event in events:
+            if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+                spent["convolutions" if "Conv" in event["args"]["op_name"] else event["args"]["op_name"]] += (
+                    event["dur"] / arguments.rounds
+                )
+        result[name] = spent
+    whole = sum(result["fp32"].values())
+    print("| | fp32 | 8 bits |\n|---|---:|---:|")
+    for kind in sorted({kind for spent in result.values() for kind in spent}, key=lambda k: -result["8 bits"][k]):
+        shares = [spent[kind] / whole for spent in result.values()]
+        if max(shares) >= 0.005:
+            print(f"| {kind} | {shares[0]:.2f} | {shares[1]:.2f} |")
+    print(f"| all | 1.00 | {sum(result['8 bits'].values()) / whole:.2f} |")
+    return result
+
+
 def tiles(arguments: argparse.Namespace) -> dict[str, Any]:
     """What tiles change: mIoU on val, and how often tiled and whole disagree, on seams and elsewhere."""
     from pyramid_attention import Segmenter
@@ -336,6 +375,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "folder": folder,
     "tiles": tiles,
     "install": install,
+    "operations": operations,
 }
 
 
@@ -343,7 +383,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--data", default="shapes")
-    parser.add_argument("--model", help="for tiles: an .onnx file or a run folder")
+    parser.add_argument("--model", help="for tiles and operations: an .onnx file, or for tiles a run folder")
+    parser.add_argument("--int8", help="for operations: the same model in 8 bits")
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--keep", type=Path, help="a folder for the trained networks, to measure them again")

@@ -83,6 +83,11 @@ def test_the_base_install_runs_models_without_torch_and_says_what_is_missing(
     for index in range(3):
         labels = np.array(Image.open(tmp_path / "predictions" / f"{index}.png"))
         assert (labels == segmenter(tmp_path / f"{index}.png").labels).mean() >= 0.999
+    done = run("predict", "0.png", "--overlay", "--out", "street")  # the model in the package
+    assert done.returncode == 0, done.stderr
+    labels = np.array(Image.open(tmp_path / "street" / "0.png"))
+    assert (labels == Segmenter.load()(tmp_path / "0.png").labels).mean() >= 0.999
+    assert "pan-street" in run("models").stdout
     done = run("eval", "shapes", "--model", str(file), "--json", "numbers.json", "--tile", "128")
     assert done.returncode == 2  # five classes are not the shapes' seven, and that is told without PyTorch
     assert "the model has 5 classes but the data set 7" in done.stderr

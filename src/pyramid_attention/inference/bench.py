@@ -130,7 +130,7 @@ def _answer(pipe: Any, function: Callable[..., Measurement], arguments: tuple[An
 
 
 def _measure(model: str, engine: str, device: str, size: tuple[int, int], rounds: int) -> Measurement:
-    segmenter = Segmenter.load(model, device, engine=engine)
+    segmenter = Segmenter.load(model, device, engine=engine, side=0)  # pictures of that size are what is asked for
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     group = [picture] * BATCH
     alone, together, products = [], [], []
