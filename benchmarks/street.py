@@ -29,14 +29,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 RECIPES = Path(__file__).parent / "street"
-STAGES = ("surfaces", "detail")
+STAGES = ("surfaces", "detail", "weather")
 SIZE = (384, 480)
 RESAMPLES = 2000
 Picture = NDArray[np.uint8]
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Both halves of the recipe, each resumed where it was broken off, then the verified export."""
+    """The three parts of the recipe, each resumed where it was broken off, then the verified export."""
     from pyramid_attention import train as run
     from pyramid_attention.export import export
     from pyramid_attention.inference.packaged import DEFAULT, FOLDER

@@ -94,6 +94,23 @@ def test_jitter_changes_colours_but_not_the_mask() -> None:
     assert np.array_equal(plain.permute(1, 2, 0), IMAGE + 60)
 
 
+def test_noise_is_gaussian_on_every_second_picture_up_to_its_strength() -> None:
+    grey, mask = np.full((60, 40, 3), 128, np.uint8), MASK
+    transform = TrainTransform((60, 40), (1, 1), flip=False, noise=0.1)
+    deviations = []
+    for seed in range(200):
+        torch.manual_seed(seed)
+        image, labels = transform(grey, mask)
+        assert image.dtype == torch.uint8
+        assert np.array_equal(labels, mask)
+        deviations.append(float(image.float().std()))
+        assert abs(float(image.float().mean()) - 128) < 2.5
+    noisy = [deviation for deviation in deviations if deviation > 0]
+    assert 0.4 < len(noisy) / len(deviations) < 0.6
+    assert max(noisy) == pytest.approx(25.5, abs=1.5)
+    assert np.mean(noisy) == pytest.approx(25.5 / 2, abs=1.5)
+
+
 def test_a_picture_of_one_pixel() -> None:
     torch.manual_seed(0)
     image, mask = TrainTransform((8, 8), (0.5, 2.0))(np.full((1, 1, 3), 9, np.uint8), np.ones((1, 1), np.uint8))

@@ -84,7 +84,7 @@ def _framed(pixels: Tensor, window: Window, empty: Tensor) -> Tensor:
 
 
 class TrainTransform:
-    """The augmentation of training: scale and crop, colour, pad, flip.
+    """The augmentation of training: scale and crop, colour, noise, pad, flip.
 
     Pictures are resized bilinearly with antialiasing; masks take the nearest pixel (by centres, so that they stay
     aligned).
@@ -94,6 +94,8 @@ class TrainTransform:
         scale: least and largest factor of the random scale.
         flip: mirror left to right every other time.
         jitter: brightness, contrast and saturation vary by up to this share; 0 leaves colours alone.
+        noise: every other picture gets Gaussian noise of a standard deviation of 0 to this (1 is 255), as a camera's
+            sensor has it in the dark.
     """
 
     def __init__(
@@ -102,10 +104,12 @@ class TrainTransform:
         scale: tuple[float, float] = (0.5, 2.0),
         flip: bool = True,
         jitter: float = 0.0,
+        noise: float = 0.0,
     ) -> None:
         self.crop, self.scale, self.flip = crop, scale, flip
         self._no_picture = torch.tensor(FILL, dtype=torch.uint8).view(3, 1, 1).repeat(1, *crop)
         self._no_labels = torch.full((1, *crop), IGNORE, dtype=torch.uint8)
+        self.noise = noise
         self._colour = v2.ColorJitter(brightness=jitter, contrast=jitter, saturation=jitter) if jitter else None
 
     def __call__(self, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
@@ -118,6 +122,9 @@ class TrainTransform:
         picture, labels = _resized_picture(image, window), _resized_mask(mask, window)
         if self._colour is not None:
             picture = self._colour(picture)
+        if self.noise and torch.rand(()) < 0.5:
+            deviation = 255 * self.noise * torch.rand(())
+            picture = (picture + deviation * torch.randn(picture.shape)).round_().clamp_(0, 255).to(torch.uint8)
         picture = _framed(picture, window, self._no_picture)
         labels = _framed(labels, window, self._no_labels)
         if self.flip and torch.rand(()) < 0.5:

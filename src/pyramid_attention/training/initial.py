@@ -135,7 +135,7 @@ def start_from(network: SegmentationModel, trained: SegmentationModel) -> Start:
     }
     have, state = trained.state_dict(), network.state_dict()
     rows = _same_classes(network.classes, trained.classes)
-    taken: set[str] = set()
+    taken: dict[str, int] = {}  # how many numbers of which parameter
     with torch.no_grad():
         for name, tensor in state.items():
             source = have.get(name)
@@ -145,21 +145,21 @@ def start_from(network: SegmentationModel, trained: SegmentationModel) -> Start:
                 if source.shape[1:] == tensor.shape[1:]:
                     for new, old in rows:
                         tensor[new] = source[old]
+                    taken[name] = len(rows) * tensor[0].numel()
             elif source.shape == tensor.shape:
                 tensor.copy_(source)
-                taken.add(name)
+                taken[name] = tensor.numel()
     sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
     backbone = {name for name in sizes if name.startswith("backbone.")}
-    share = sum(sizes[name] for name in backbone & taken) / sum(sizes[name] for name in backbone)
+    share = sum(taken.get(name, 0) for name in backbone) / sum(sizes[name] for name in backbone)
     if share < LEAST_SHARE:
         raise UserError(
             f"{share:.0%} of the backbone {network.config['backbone']} fit the trained model's,"
             f" {trained.config['backbone']}; leave out model.backbone, or model.init"
         )
     names = network.classes.names if network.classes else ()
-    return Start(
-        sum(sizes[name] for name in taken & sizes.keys()), sum(sizes.values()), tuple(names[new] for new, _ in rows)
-    )
+    numbers = sum(taken.get(name, 0) for name in sizes)
+    return Start(numbers, sum(sizes.values()), tuple(names[new] for new, _ in rows))
 
 
 def _same_classes(new: ClassTable | None, old: ClassTable | None) -> list[tuple[int, int]]:

@@ -71,7 +71,7 @@ def build_loaders(
         "persistent_workers": workers > 0,
         "generator": torch.Generator(),  # one of its own leaves the global random numbers to the network
     }
-    transform = TrainTransform(data.crop, data.scale, data.flip, data.jitter)
+    transform = TrainTransform(data.crop, data.scale, data.flip, data.jitter, data.noise)
     sampler = EpochSampler(len(train), seed=recipe.seed)
     sampler.set_epoch(epochs_done)
     batches: DataLoader[Any] = DataLoader(

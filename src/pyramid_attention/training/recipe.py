@@ -52,6 +52,7 @@ class DataRecipe(_Group):
     scale: tuple[float, float] = Field((0.5, 2.0), description="range of the random enlargement before the crop")
     flip: bool = Field(True, description="mirror every second picture left to right")
     jitter: Fraction = Field(0.0, description="strength of random brightness, contrast and saturation")
+    noise: Fraction = Field(0.0, description="largest deviation of Gaussian noise on every second picture (1: 255)")
     cache: bool | Literal["auto"] = Field("auto", description="keep decoded pictures in memory; auto: up to 4 GiB")
     workers: Annotated[int, Field(ge=0)] | None = Field(None, description="loader processes; by default what fits")
     check: bool = Field(True, description="decode every photograph and mask once before training, to find faults early")
