@@ -53,7 +53,7 @@ def train_peer(recipe: Recipe, data: Any, rate: float) -> dict[str, Any]:
     network = smp.PAN(
         encoder, encoder_weights=None, encoder_output_stride=recipe.model.output_stride, classes=len(data.classes)
     )
-    plain = recipe.model_copy(update={"data": recipe.data.model_copy(update={"jitter": 0.0})})
+    plain = recipe.model_copy(update={"data": recipe.data.model_copy(update={"jitter": 0.0, "noise": 0.0})})
     loader, _ = build_loaders(plain, data.split("train"), data.split("val"), torch.device("cpu"), 0)
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=recipe.train.weight_decay)
     steps = recipe.train.epochs * len(loader)

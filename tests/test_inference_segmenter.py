@@ -246,10 +246,16 @@ def test_smaller_pictures_stay_and_0_never_shrinks(network, segmenter):
     np.testing.assert_array_equal(
         Segmenter(TorchEngine(network, "cpu"), side=64)(image).labels, segmenter(image).labels
     )
-    network.metadata = {"side": 48}
+    network.metadata = {"longer_side": 48}
     assert Segmenter(TorchEngine(network, "cpu")).side == 48
     assert Segmenter(TorchEngine(network, "cpu"), side=0).side is None
-    with pytest.raises(UserError, match="a side of at least 32 pixels"):
+    assert Segmenter(TorchEngine(network, "cpu"), tile=128).side is None  # tiles are of the picture as it is
+    assert Segmenter(TorchEngine(network, "cpu"), tile=128, side=64).side == 64
+    network.metadata = {"longer_side": "48"}
+    with pytest.raises(UserError, match="not '48'"):
+        Segmenter(TorchEngine(network, "cpu"))
+    network.metadata = {}
+    with pytest.raises(UserError, match="a side of 32 pixels or more"):
         Segmenter(TorchEngine(network, "cpu"), side=31)
 
 

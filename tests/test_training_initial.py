@@ -33,9 +33,11 @@ def network(names, backbone="test_resnet", **options):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A model folder with the classes road, sky and car."""
+    """A model folder with the classes road, sky and car, and a normalisation of its own."""
     folder = tmp_path_factory.mktemp("trained") / "model"
-    network(["road", "sky", "car"]).save_pretrained(folder)
+    net = network(["road", "sky", "car"])
+    net.mean, net.std = (0.5, 0.4, 0.3), (0.3, 0.2, 0.1)
+    net.save_pretrained(folder)
     return folder
 
 
@@ -44,6 +46,7 @@ def test_scores_of_classes_of_the_same_name_are_taken_over(trained):
     before = new.head.weight.clone()
     start = start_from(new, old)
     assert start.classes == ("CAR", "road")
+    assert (new.mean, new.std) == ((0.5, 0.4, 0.3), (0.3, 0.2, 0.1))
     torch.testing.assert_close(new.head.weight[1], old.head.weight[2], rtol=0, atol=0)
     torch.testing.assert_close(new.head.bias[2], old.head.bias[0], rtol=0, atol=0)
     torch.testing.assert_close(new.head.weight[[0, 3]], before[[0, 3]], rtol=0, atol=0)
@@ -75,7 +78,7 @@ def test_another_backbone_has_nothing_to_start_from(trained):
 @pytest.mark.parametrize(
     ("backbone", "options"),
     [
-        ("resnet18", {"channels": 256}),  # Winograd's convolutions
+        ("resnet18", {}),  # Winograd's convolutions
         ("mobilenetv3_small_100", {"attention_channels": 1, "downsample": "max"}),  # one in two steps
         ("regnetx_002", {"gate": "none", "low_kernel": 1, "output_stride": 32}),
         ("test_resnet", {"conv_bias": True, "upsample": "transposed", "global_branch": "se"}),
@@ -98,6 +101,7 @@ def test_an_exported_file_gives_the_network_back(tmp_path, backbone, options):
 
 def test_files_that_cannot_be_trained(tmp_path, trained):
     path = export(trained, tmp_path / "model.onnx").path
+    assert load_trained(path).std == (0.3, 0.2, 0.1)
     model = onnx.load(path)
     text = {entry.key: entry.value for entry in model.metadata_props}[KEY]
     changes = {
@@ -128,6 +132,11 @@ def test_a_recipe_takes_the_network_of_the_trained_model(tmp_path, trained):
     other = load_recipe("finetune", [f"model.init={trained}", "model.backbone=resnet34"])
     assert (other.model.backbone, other.model.options) == ("resnet34", {})
     (tmp_path / "mine.yaml").write_text(f"base: finetune\nmodel: {{init: {trained}, options: {{low_kernel: 1}}}}\n")
+    mine = load_recipe(tmp_path / "mine.yaml")
+    assert mine.differences(settled) == ["model.options.low_kernel"]
+    assert load_recipe(mine, ["train.epochs=3"]).differences(mine) == ["train.epochs"]  # as written out in a run folder
+    with pytest.raises(UserError, match=r"deeplab have no option 'gate'"):
+        load_recipe("finetune", [f"model.init={trained}", "model.system=deeplabv3plus"])
     with pytest.raises(UserError, match="there is no model"):
         load_recipe("finetune", [f"model.init={tmp_path / 'none'}"])
 

@@ -35,7 +35,7 @@ def train(
     require("pan train", "torch", "lightning")
     from ..training import train as train_model
 
-    overrides = [*([] if init is None else [f"model.init={json.dumps(init)}"]), *(set_ or ())]
+    overrides = [*([] if init is None else [f"model.init={json.dumps(init, ensure_ascii=False)}"]), *(set_ or ())]
     result = train_model(data, recipe=recipe, overrides=overrides, out=out, resume=resume, format=format, device=device)
     print(f"best: mIoU {result.best_miou:.2%} on '{result.val_split}' after epoch {result.best_epoch}")
     print(f"the model is in {result.model}, curves and samples in {result.folder}")

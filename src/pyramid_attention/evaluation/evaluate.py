@@ -15,6 +15,7 @@ from ..data.readers import cityscapes
 from ..errors import UserError
 from ..files import make_folder, write_json
 from ..inference import Segmenter
+from ..inference.packaged import DEFAULT
 from ..inference.prefetch import prefetch
 from .boundary import BoundaryCounts
 from .confusion import ConfusionMatrix
@@ -141,7 +142,7 @@ def as_trained(dataset: Dataset, segmenter: Segmenter) -> Dataset:
 
 def evaluate(
     data: str | Path | Dataset,
-    model: str | Path | Segmenter = "pan-street",
+    model: str | Path | Segmenter = DEFAULT,
     split: str = "val",
     *,
     device: str = "auto",

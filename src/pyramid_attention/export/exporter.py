@@ -19,6 +19,7 @@ from ..files import make_folder, whole_file
 from ..inference.engines.exported import KEY, Description
 from ..inference.load import find_model
 from ..inference.padding import MIN_SIDE
+from ..inference.segmenter import SIDE
 from ..models import SegmentationModel
 from ..models.cost import measure_cost
 from ..models.folder import LIBRARY_VERSION, weights_digest
@@ -98,7 +99,7 @@ def export(
     network = SegmentationModel.from_pretrained(found)
     description = describe_network(network, weights_digest(found))
     if side is not None:
-        description.metadata["side"] = side
+        description.metadata[SIDE] = side
     tell("building the graph")
     graph = build_graph(network, description, cheaper=not int8)
     with tempfile.TemporaryDirectory() as scratch:

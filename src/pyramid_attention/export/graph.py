@@ -83,7 +83,9 @@ def build_graph(network: SegmentationModel, description: Description, cheaper: b
         raise UserError(
             f"an exported model takes photographs in RGB, and this one {network.config['in_channels']} channels"
         )
-    whole = PixelsToLabels(copy.deepcopy(network).cpu().eval(), cheaper).eval()
+    own = copy.deepcopy(network).cpu().eval()
+    norms = pack_norms(own)
+    whole = PixelsToLabels(own, cheaper).eval()
     dims = {
         0: torch.export.Dim("batch", min=1),
         1: torch.export.Dim("height", min=32),
@@ -112,14 +114,19 @@ def build_graph(network: SegmentationModel, description: Description, cheaper: b
     assert exported is not None
     model = exported.model_proto
     _tidy(model, description.classes.names)
-    trainable = {"norms": pack_norms(network), "elsewhere": _elsewhere(whole.folded, model)}
+    trainable = {
+        "mean": list(network.mean),
+        "std": list(network.std),
+        "norms": norms,
+        "elsewhere": _elsewhere(whole.folded, model),
+    }
     entry = model.metadata_props.add()
     entry.key, entry.value = KEY, dataclasses.replace(description, trainable=trainable).to_json()
     return model
 
 
-LAYOUTS = ((0, 1, 2, 3), (2, 3, 0, 1), (0, 2, 3, 1))
-"""Orders of a convolution's axes in which its weights lie in a graph: its own, Winograd's, a narrow one's."""
+LAYOUTS = {4: ((0, 1, 2, 3), (2, 3, 0, 1), (0, 2, 3, 1)), 2: ((0, 1), (1, 0))}
+"""By number of axes, their orders in a graph: a convolution's own, Winograd's, a narrow one's; a linear map's two."""
 
 
 def _elsewhere(folded: Mapping[str, Tensor], model: onnx.ModelProto) -> dict[str, Any]:
@@ -132,10 +139,11 @@ def _elsewhere(folded: Mapping[str, Tensor], model: onnx.ModelProto) -> dict[str
             alike[array.size, array.tobytes()] = name
     found: dict[str, Any] = {}
     for name, parameter in folded.items():
-        if name in there and tuple(there[name].dims) == tuple(parameter.shape):
-            continue
         array = parameter.numpy()
-        for axes in LAYOUTS if array.ndim == 4 else (tuple(range(array.ndim)),):
+        same = name in there and tuple(there[name].dims) == array.shape
+        if same and onnx.numpy_helper.to_array(there[name]).tobytes() == array.tobytes():
+            continue
+        for axes in LAYOUTS.get(array.ndim, (tuple(range(array.ndim)),)):
             moved = array.transpose(axes)
             source = alike.get((moved.size, moved.tobytes()))
             if source is not None:

@@ -191,12 +191,13 @@ def quantisable(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 def write_quantised(fp32: Path, int8: Path, samples: Sequence[Sample], numbers: str, in_float: Sequence[str]) -> None:
     """Quantise a file with one kind of numbers, its ranges from the samples' photographs, some nodes left out."""
+    segmenter = Segmenter(OnnxRuntimeEngine(fp32, "cpu"))
     nodes = [node.name for node in quantisable(onnx.load(fp32)) if node.name not in set(in_float)]
     with _quiet():
         quantize_static(
             fp32,
             int8,
-            _Photographs(samples),
+            _Photographs(segmenter, samples),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             op_types_to_quantize=list(OPERATIONS),
@@ -206,15 +207,16 @@ def write_quantised(fp32: Path, int8: Path, samples: Sequence[Sample], numbers: 
 
 
 class _Photographs(CalibrationDataReader):  # type: ignore[misc]  # has no types
-    """Photographs, one at a time and at their own size, as the calibration asks for them."""
+    """Photographs, one at a time and as the network will see them, as the calibration asks for them."""
 
-    def __init__(self, samples: Sequence[Sample]) -> None:
+    def __init__(self, segmenter: Segmenter, samples: Sequence[Sample]) -> None:
+        self._segmenter = segmenter
         self._samples = iter(samples)
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         """The next picture as the graph takes it, or None after the last."""
         sample = next(self._samples, None)
-        return None if sample is None else {INPUT: pad(sample.read_image()[None], 32)}
+        return None if sample is None else {INPUT: pad(self._segmenter.shrunk(sample.read_image())[None], 32)}
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -177,7 +178,7 @@ def _groups(segmenter: Segmenter, readings: Iterable[tuple[Source, Future[NDArra
             group = []
         if not group:
             shape = own
-            room = 1 if own is None else min(GROUP, max(1, GROUP_PIXELS // (own[0] * own[1])))
+            room = 1 if own is None else min(GROUP, max(1, GROUP_PIXELS // math.prod(segmenter.seen_size(*own[:2]))))
         group.append(one)
         room -= 1
     if group:

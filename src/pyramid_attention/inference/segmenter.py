@@ -28,6 +28,8 @@ from .upsample import Axis, best_labels, confidence
 Scalar = TypeVar("Scalar", np.uint8, np.float32)
 WHOLE_PIXELS = 1 << 22
 """Pictures with more pixels (4 megapixels) are segmented by tiles of as many."""
+SIDE = "longer_side"
+"""The metadata's name for the side to which a model asks larger pictures to be shrunk."""
 LARGEST_OVERLAP = 384
 """Of tiles, in pixels, where nobody says how much."""
 LEAST_TILE = 128
@@ -71,8 +73,8 @@ class Segmenter:
             multiple of 32); by default those of more than `WHOLE_PIXELS`, by tiles of 2048.
         overlap: of the tiles, in pixels (rounded down to a multiple of 32); by default half a tile, at most 384.
         side: pictures with a longer side are shrunk to this one for the network, and their labels found for every pixel
-            all the same; 0 never shrinks. By default what the model says of itself ("side" in its metadata): one that
-            was trained on small photographs sees nothing in large ones.
+            all the same; 0 never shrinks. By default what the model says of itself ("longer_side" in its metadata),
+            since one that was trained on small photographs sees nothing in large ones; with `tile`, 0.
 
     Raises:
         UserError: a tile of less than 128 pixels, an overlap of more than half of it, or a side of less than 32.
@@ -83,13 +85,13 @@ class Segmenter:
     ) -> None:
         if tile is not None and tile < LEAST_TILE:
             raise UserError(f"tiles have at least {LEAST_TILE} pixels a side, not {tile}")
-        if side is not None and 0 != side < MIN_SIDE:
-            raise UserError(
-                f"pictures are shrunk to a side of at least {MIN_SIDE} pixels (or 0, for never), not {side}"
-            )
+        if side is None:
+            side = engine.metadata.get(SIDE, 0) if tile is None else 0
+        if not isinstance(side, int) or 0 != side < MIN_SIDE:
+            raise UserError(f"pictures are shrunk to a side of {MIN_SIDE} pixels or more (0: never), not {side!r}")
         self.engine = engine
         self.tile = tile
-        self.side: int | None = (engine.metadata.get("side") if side is None else side) or None
+        self.side = side or None
         self._size = (tile or int(WHOLE_PIXELS**0.5)) // STEP * STEP
         self._overlap = (min(self._size // 2, LARGEST_OVERLAP) if overlap is None else overlap) // STEP * STEP
         if not 0 < self._overlap <= self._size // 2:
@@ -161,7 +163,7 @@ class Segmenter:
         if not self.tiles(image.shape):
             return self.batch([image])[0]
         tile, overlap = self._size, self._overlap
-        seen = self._shrunk(image)
+        seen = self.shrunk(image)
         labels, certain = segment_tiles(self.engine, seen, tile, overlap, with_confidence)
 
         def find() -> NDArray[np.float32]:
@@ -171,23 +173,23 @@ class Segmenter:
 
         return Segmentation(_nearest(labels, image.shape), image, self.classes, find)
 
-    def _shape(self, height: int, width: int) -> tuple[int, int]:
+    def seen_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width in which the network sees a picture."""
         if self.side is None or max(height, width) <= self.side:
             return height, width
         factor = self.side / max(height, width)
         return max(1, round(height * factor)), max(1, round(width * factor))
 
-    def _shrunk(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def shrunk(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The picture as the network sees it; each new pixel a weighted mean of those it stands for."""
-        height, width = self._shape(*image.shape[:2])
+        height, width = self.seen_size(*image.shape[:2])
         if (height, width) == image.shape[:2]:
             return image
         return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
     def tiles(self, shape: Sequence[int]) -> bool:
         """Whether a picture of `shape` = (H, W, …) is segmented by tiles."""
-        height, width = self._shape(*shape[:2])
+        height, width = self.seen_size(*shape[:2])
         return height * width > WHOLE_PIXELS if self.tile is None else max(height, width) > self._size
 
     def _axis(self, points: int, padded: int, seen: int, pixels: int) -> Axis:
@@ -203,7 +205,7 @@ class Segmenter:
         Raises:
             UserError: memory does not hold them.
         """
-        seen = [self._shrunk(image) for image in images]
+        seen = [self.shrunk(image) for image in images]
         pixels = pad(np.stack(seen), self.engine.multiple)
         scores = self.engine(pixels)
         rows, columns = (
@@ -222,6 +224,8 @@ def _nearest(values: NDArray[Scalar], shape: Sequence[int]) -> NDArray[Scalar]:
     """An array h×w at the size H×W of a `shape` = (H, W, …): of each pixel the nearest."""
     if values.shape == tuple(shape[:2]):
         return values
-    rows, columns = (np.arange(new) * old // new for old, new in zip(values.shape, shape[:2], strict=True))
+    rows, columns = (
+        (2 * np.arange(new) + 1) * old // (2 * new) for old, new in zip(values.shape, shape[:2], strict=True)
+    )
     result: NDArray[Scalar] = values.take(rows, axis=0).take(columns, axis=1)
     return result

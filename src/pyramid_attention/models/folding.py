@@ -33,9 +33,9 @@ def example() -> Tensor:
 def fold(network: SegmentationModel, images: Tensor) -> bool:
     """Fold a network in place, in evaluation mode.
 
-    Every norm right behind a convolution goes into it. Where one convolution is all that sees the pixels, it is changed
-    to take them unscaled: pixels − 255 mean, with pixels of 0 … 255, instead of (pixels / 255 − mean) / std. (The mean
-    stays outside: the convolution pads with zeros, which are to be the mean's.)
+    Every norm right behind a convolution goes into it. Where one convolution without a bias is all that sees the
+    pixels, it is changed to take them unscaled: pixels − 255 mean, with pixels of 0 … 255, instead of (pixels / 255 −
+    mean) / std. (The mean stays outside: the convolution pads with zeros, which are to be the mean's.)
 
     Args:
         network: changed; its scores stay what they are, but for rounding.
@@ -64,6 +64,9 @@ def fold(network: SegmentationModel, images: Tensor) -> bool:
     for hook in hooks:
         hook.remove()
 
+    scaled = first[0] if len(first) == 1 and isinstance(first[0], nn.Conv2d) else None
+    if scaled is not None and (scaled.groups > 1 or scaled.bias is not None):
+        scaled = None
     for norm, convolution in pairs:
         _absorb(convolution, norm)
     folded = {id(norm) for norm, _ in pairs}
@@ -72,10 +75,9 @@ def fold(network: SegmentationModel, images: Tensor) -> bool:
             if id(child) in folded:
                 assert isinstance(child, Norm)
                 setattr(parent, name, nn.Sequential(child.drop, child.act))
-    if len(first) == 1 and isinstance(first[0], nn.Conv2d) and first[0].groups == 1:
-        first[0].weight.data.div_(torch.tensor(network.std).view(1, -1, 1, 1) * 255)
-        return True
-    return False
+    if scaled is not None:
+        scaled.weight.data.div_(torch.tensor(network.std).view(1, -1, 1, 1) * 255)
+    return scaled is not None
 
 
 def _absorb(convolution: nn.Module, norm: Norm) -> None:

@@ -177,6 +177,13 @@ def _keep_study(study: Study, folder: Path, shared: Recipe) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def _start(recipe: Recipe) -> str:
+    """Where the weights of a recipe's network come from, in words."""
+    if recipe.model.init is not None:
+        return f"from {recipe.model.init}"
+    return "pre-trained" if recipe.model.pretrained else "from scratch"
+
+
 def _comparison(study: Study, recipes: dict[str, Recipe], dataset: Dataset) -> Comparison:
     recipe = recipes[study.reference]
     photograph = reduce_samples(dataset.split(recipe.data.val_split), recipe.data.reduce)[0].read_image()
@@ -184,7 +191,7 @@ def _comparison(study: Study, recipes: dict[str, Recipe], dataset: Dataset) -> C
     budget = (
         f"{train_.epochs} epoch{'s' * (train_.epochs > 1)} of {pictures} pictures, batches of"
         f" {train_.batch_size * train_.accumulate}, crops of {recipe.data.crop[1]}×{recipe.data.crop[0]}, backbone"
-        f" {recipe.model.backbone} {'pre-trained' if recipe.model.pretrained else 'from scratch'}"
+        f" {recipe.model.backbone} {_start(recipe)}"
     )
     return Comparison(
         title=study.title,

@@ -25,6 +25,7 @@ from ..inference.load import find_model
 from ..models import SegmentationModel, build_model
 from ..models.blocks import Head
 from ..models.folding import unfold, unpack_norms
+from ..models.systems import SYSTEMS
 
 LEAST_SHARE = 0.1
 """Of the backbone's weights that have to fit: names such as "bn1" are in many."""
@@ -76,11 +77,12 @@ def rebuild(path: Path) -> SegmentationModel:
     description = Description.from_json(text, path)
     if description.metadata.get("precision") == "int8":
         raise UserError(f"{path} has 8-bit weights, which cannot be trained; name the model it was exported from")
-    network = build_model(**(description.metadata["model"] | {"pretrained": False}))
     try:
+        network = build_model(**(description.metadata["model"] | {"pretrained": False}))
+        network.mean, network.std = (tuple(description.trainable[name]) for name in ("mean", "std"))
         unpack_norms(network, description.trainable["norms"])
         unfold(network, _parameters(network, model, description.trainable["elsewhere"]))
-    except (KeyError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
         raise UserError(
             f"{path} does not hold all that its network needs to be trained again ({error}); export it again, or name"
             " the model it was exported from"
@@ -118,11 +120,15 @@ def model_fields(network: SegmentationModel) -> dict[str, Any]:
     named = ("system", "context", "decoder", "backbone", "output_stride", "in_channels")
     fields = {name: config.pop(name) for name in named}
     del config["pretrained"]
+    system = SYSTEMS[fields["system"]]
+    for part in ("context", "decoder"):
+        if fields[part] == getattr(system, part):
+            fields[part] = None  # the system's own, whichever system it will be
     return {**fields, "pretrained": False, "options": config}
 
 
 def start_from(network: SegmentationModel, trained: SegmentationModel) -> Start:
-    """Give a network the weights of a trained one, in place, as far as they fit.
+    """Give a network the weights of a trained one, in place, as far as they fit, and its normalisation of pictures.
 
     Raises:
         UserError: next to nothing of the backbone fits: it is another.
@@ -158,6 +164,7 @@ def start_from(network: SegmentationModel, trained: SegmentationModel) -> Start:
             f" {trained.config['backbone']}; leave out model.backbone, or model.init"
         )
     names = network.classes.names if network.classes else ()
+    network.mean, network.std = trained.mean, trained.std
     numbers = sum(taken.get(name, 0) for name in sizes)
     return Start(numbers, sum(sizes.values()), tuple(names[new] for new, _ in rows))
 

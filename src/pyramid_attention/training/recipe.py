@@ -67,8 +67,9 @@ class DataRecipe(_Group):
 class ModelRecipe(_Group):
     """Which network; `options` go to its context and decoder (see `build_model`).
 
-    With `init` the network is that of a trained model, changed where other fields are given beside it. A `backbone`
-    beside it describes the network anew, and only the weights come from the trained model.
+    With `init` the network is that of a trained model, changed where other fields are given beside it, in the same file
+    or on the same command line; what the recipe below says of `model` is void. A `backbone` beside `init` describes the
+    network anew, and only the weights come from the trained model.
     """
 
     init: str | None = Field(None, description="a trained model whose network and weights to start from")
@@ -211,12 +212,12 @@ def _read_tree(name: str | Path, using: tuple[str, ...] = ()) -> dict[str, Any]:
         raise UserError(f"the recipe {name} must be a list of 'field: value' lines, not {type(tree).__name__}")
     base = tree.pop("base", None)
     if base is None:
-        return tree
+        return _laid_over({}, tree)
     if not isinstance(base, str):
         raise UserError(f"the recipe {name} has the base {base!r}; write the name of a recipe or a .yaml file")
     if base not in list_recipes():
         base = Path(name).parent / base
-    return _merge(_read_tree(base, (*using, str(name))), tree)
+    return _laid_over(_read_tree(base, (*using, str(name))), tree)
 
 
 def _merge(below: dict[str, Any], above: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -257,16 +258,20 @@ def _explain(error: ValidationError) -> str:
     return f"recipe field '{'.'.join(names)}': {message[:1].lower()}{message[1:]}{got}{more}"
 
 
-def _with_network(tree: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a recipe, with the network of the trained model that it, or `given`, starts from."""
-    for fields, own in ((given, {}), (tree, tree)):
-        model = fields.get("model")
-        if isinstance(model, Mapping) and isinstance(init := model.get("init"), str):
-            if "backbone" in model:
-                return tree
-            network = model_fields(load_trained(init))
-            return {**tree, "model": _merge(network, own.get("model", {}))}
-    return tree
+def _with_network(layer: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """A file's or the command line's fields, with the network of the trained model that they start from, if any.
+
+    Also whether there is one: then its `model` takes the place of what lies below.
+    """
+    model = layer.get("model")
+    if not isinstance(model, Mapping) or not isinstance(model.get("init"), str) or "backbone" in model:
+        return layer, False
+    return {**layer, "model": _merge(model_fields(load_trained(model["init"])), model)}, True
+
+
+def _laid_over(below: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
+    layer, anew = _with_network(layer)
+    return _merge({**below, "model": {}} if anew else below, layer)
 
 
 def load_recipe(recipe: str | Path | Recipe, overrides: Iterable[str] = ()) -> Recipe:
@@ -285,6 +290,6 @@ def load_recipe(recipe: str | Path | Recipe, overrides: Iterable[str] = ()) -> R
     for override in overrides:
         given = _merge(given, _parse_override(override))
     try:
-        return Recipe.model_validate(_merge(_with_network(tree, given), given))
+        return Recipe.model_validate(_laid_over(tree, given))
     except ValidationError as error:
         raise UserError(_explain(error)) from None
