@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ class Pointwise(nn.Module):
     std = (0.229, 0.224, 0.225)
     backbone = SimpleNamespace(multiple=1)
     align_corners = False
+    metadata: ClassVar[dict] = {}
 
     def __init__(self) -> None:
         super().__init__()

@@ -26,6 +26,7 @@ from ..models.blocks import resize
 from ..models.folding import example, fold, pack_norms
 from ..models.network import exportable
 from .narrow import use_narrow
+from .pooling import use_onnx_pools
 from .winograd import use_winograd
 
 OPSET = 18
@@ -44,6 +45,7 @@ class PixelsToLabels(nn.Module):
         super().__init__()
         self.unscaled = fold(network, example())
         self.folded = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+        use_onnx_pools(network)
         if cheaper:
             use_winograd(network)
             use_narrow(network)

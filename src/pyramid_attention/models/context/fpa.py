@@ -51,10 +51,7 @@ class Down(nn.Sequential):
 
 
 class HalvingPool(nn.Module):
-    """The mean or maximum of 2×2 pixels; at the border of an odd side, of those that are there.
-
-    It is PyTorch's pooling with `ceil_mode`, which cannot be exported for every size: ONNX is told how to do it itself.
-    """
+    """The mean or maximum of 2×2 pixels; at the border of an odd side, of those that are there."""
 
     def __init__(self, how: Literal["avg", "max"]) -> None:
         super().__init__()
@@ -62,17 +59,13 @@ class HalvingPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """N×C×H×W → N×C×⌈H/2⌉×⌈W/2⌉."""
-        if torch.compiler.is_exporting():
-            height, width = x.shape[2:]
-            return torch.onnx.ops.symbolic(
-                "AveragePool" if self.how == "avg" else "MaxPool",
-                [x],
-                {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [0, 0, 1, 1]},  # what is padded does not count
-                dtype=x.dtype,
-                shape=(*x.shape[:2], (height + 1) // 2, (width + 1) // 2),
-            )
         pool = F.avg_pool2d if self.how == "avg" else F.max_pool2d
-        return pool(x, 2, ceil_mode=True)
+        if not torch.compiler.is_exporting():
+            return pool(x, 2, ceil_mode=True)
+        # That mode cannot be exported for every size; the mean or maximum of a repeated border is the border's own.
+        for dim in (2, 3):
+            x = torch.cat([x, x.narrow(dim, x.shape[dim] - 1, 1)], dim=dim)
+        return pool(x, 2)
 
 
 class Up(nn.Module):
