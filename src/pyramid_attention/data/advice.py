@@ -11,8 +11,14 @@ import numpy as np
 from .inspect import Inspection, SplitInspection
 from .readers.voc import CLASSES as VOC_CLASSES
 
-CROPS = {"shapes": 192, "camvid": 256, "voc": 512, "cityscapes": 768, "finetune": 384}
-"""The built-in recipes and the side of their crops, kept here because recipes need packages that training brings."""
+CROPS = {
+    "shapes": (192, 192),
+    "camvid": (192, 256),
+    "voc": (512, 512),
+    "cityscapes": (768, 768),
+    "finetune": (384, 384),
+}
+"""The built-in recipes and their crops, height and width; here because recipes need packages that training brings."""
 MULTIPLE = 32
 """Sides of a crop are multiples of this: the coarsest map of a network is 1/32 of it."""
 
@@ -80,15 +86,15 @@ def suggest(inspection: Inspection, data: str, format: str | None = None) -> Adv
     if recipe == "voc" and dataset.classes.names != VOC_CLASSES.names:
         recipe = "finetune"  # the layout, but someone's own photographs
     height, width = (
-        max(MULTIPLE, min(CROPS[recipe], side // MULTIPLE * MULTIPLE))
-        for side in train.median_size or (CROPS[recipe], CROPS[recipe])
+        max(MULTIPLE, min(crop, side // MULTIPLE * MULTIPLE))
+        for crop, side in zip(CROPS[recipe], train.median_size or CROPS[recipe], strict=True)
     )
     named = [data] + (["--format", format] if format is not None else [])
     if val_split is None:
         words = ["pan", "data", "convert", data, f"{data.rstrip('/')}-split", *named[1:], "--val", "0.2"]
     else:
         words = ["pan", "train", *named, "--recipe", recipe]
-        if (height, width) != (CROPS[recipe], CROPS[recipe]):
+        if (height, width) != CROPS[recipe]:
             words += ["--set", f"data.crop=[{height},{width}]"]
         if train.name == "train_aug":
             words += ["--set", "data.train_split=train_aug"]
