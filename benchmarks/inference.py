@@ -285,7 +285,10 @@ def operations(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def tiles(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What tiles change: mIoU on val, and how often tiled and whole disagree, on seams and elsewhere."""
+    """What tiles change: mIoU on val, and how often tiled and whole disagree, on seams and elsewhere.
+
+    And how often they disagree on the pixels of the seams where a single tile is segmented, so without a seam.
+    """
     from pyramid_attention import Segmenter
     from pyramid_attention.data import open_dataset
     from pyramid_attention.evaluation import evaluate_samples
@@ -298,26 +301,33 @@ def tiles(arguments: argparse.Namespace) -> dict[str, Any]:
     base = evaluate_samples(whole, larger).metrics()["miou"]
     labels = [whole(sample.read_image()).labels for sample in larger]
     print(f"whole: mIoU {base:.2%}\n")
-    print("| tile | mIoU | change | disagreement at seams | elsewhere |\n|---:|---:|---:|---:|---:|")
+    print("| tile | mIoU | change | disagreement at seams | there, one tile alone | elsewhere |")
+    print("|---:|---:|---:|---:|---:|---:|")
     result: dict[str, Any] = {"whole": base}
     for tile in arguments.tile:
         tiled = Segmenter(whole.engine, tile=tile)
         miou = evaluate_samples(tiled, larger).metrics()["miou"]
-        seams, rest = np.zeros(2), np.zeros(2)
+        seams, rest, single = np.zeros(2), np.zeros(2), np.zeros(2)
         for sample, truth in zip(larger, labels, strict=True):
             image = sample.read_image()
             differs = tiled(image).labels != truth
             seam = np.zeros(truth.shape, bool)
-            for axis, side in enumerate(truth.shape):
-                spans = plan_tiles(side, tiled._size, tiled._overlap)
-                for (_, end), (begin, _) in pairwise(spans):
+            spans = [plan_tiles(side, tiled._size, tiled._overlap) for side in truth.shape]
+            for axis, along in enumerate(spans):
+                for (_, end), (begin, _) in pairwise(along):
                     middle = (begin + end) // 2  # where the weight passes from one tile to the other
                     np.moveaxis(seam, axis, 0)[max(0, middle - 16) : middle + 16] = True
+            for top, bottom in spans[0]:
+                for left, right in spans[1]:
+                    part = np.s_[top:bottom, left:right]
+                    alone = whole(image[part]).labels != truth[part]
+                    single += alone[seam[part]].sum(), seam[part].sum()
             seams += differs[seam].sum(), seam.sum()
             rest += differs[~seam].sum(), (~seam).sum()
-        shares = seams[0] / max(seams[1], 1), rest[0] / max(rest[1], 1)
-        print(f"| {tile} | {miou:.2%} | {100 * (miou - base):+.2f} | {shares[0]:.2%} | {shares[1]:.2%} |", flush=True)
-        result[str(tile)] = {"miou": miou, "seams": shares[0], "elsewhere": shares[1]}
+        shares = [differing / max(count, 1) for differing, count in (seams, single, rest)]
+        told = " | ".join(f"{share:.2%}" for share in shares)
+        print(f"| {tile} | {miou:.2%} | {100 * (miou - base):+.2f} | {told} |", flush=True)
+        result[str(tile)] = {"miou": miou} | dict(zip(("seams", "alone", "elsewhere"), shares, strict=True))
     return result
 
 
