@@ -83,7 +83,7 @@ def models(
     )
 
 
-def _print_packaged(models: Sequence[Packaged]) -> None:
+def _print_packaged(packaged: Sequence[Packaged]) -> None:
     """The trained models that come with the package: what they see, how well, how large they are."""
     from rich import box
     from rich.console import Console
@@ -92,7 +92,7 @@ def _print_packaged(models: Sequence[Packaged]) -> None:
     table = Table(box=box.SIMPLE)
     for heading in ("model", "classes", "mIoU on val", "MB"):
         table.add_column(heading, no_wrap=heading != "classes")
-    for model in models:
+    for model in packaged:
         validation = model.description.metadata.get("validation") or {}
         miou = validation.get("miou")
         table.add_row(
@@ -103,5 +103,5 @@ def _print_packaged(models: Sequence[Packaged]) -> None:
         )
     console = Console(soft_wrap=True)
     console.print(table)
-    for model in models:
+    for model in packaged:
         console.print(f"{model.name}'s card: {model.card}", highlight=False)

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .replacing import replace_layers
+
 REGISTER = 8
 """Channels that a runtime computes at once (AVX2, single precision)."""
 
@@ -43,13 +45,9 @@ class NarrowConv(nn.Module):
 
 def use_narrow(network: nn.Module) -> int:
     """Replace the convolutions of a network that gain by it, in place; return how many."""
-    count = 0
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, nn.Conv2d) and _gains(child):
-                setattr(parent, name, NarrowConv(child))
-                count += 1
-    return count
+    return replace_layers(
+        network, lambda layer: NarrowConv(layer) if isinstance(layer, nn.Conv2d) and _gains(layer) else None
+    )
 
 
 def _gains(convolution: nn.Conv2d) -> bool:

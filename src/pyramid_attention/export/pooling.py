@@ -11,6 +11,7 @@ import torch.onnx.ops
 from torch import Tensor, nn
 
 from ..models.context.fpa import HalvingPool
+from .replacing import replace_layers
 
 
 class OnnxPool(nn.Module):
@@ -37,10 +38,4 @@ class OnnxPool(nn.Module):
 
 def use_onnx_pools(network: nn.Module) -> int:
     """Replace the pools of a network, in place; return how many."""
-    count = 0
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, HalvingPool):
-                setattr(parent, name, OnnxPool(child))
-                count += 1
-    return count
+    return replace_layers(network, lambda layer: OnnxPool(layer) if isinstance(layer, HalvingPool) else None)

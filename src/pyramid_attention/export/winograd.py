@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .replacing import replace_layers
+
 LEAST_WEIGHTS = 256 * 512
 """Input times output channels: with fewer, bringing the pixels there and back costs as much as is won."""
 
@@ -116,13 +118,9 @@ def _by_place(tiles: int, side: int, like: Tensor) -> Tensor:
 
 def use_winograd(network: nn.Module) -> int:
     """Replace the convolutions of a network that gain by it, in place; return how many."""
-    count = 0
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, nn.Conv2d) and _gains(child):
-                setattr(parent, name, WinogradConv(child))
-                count += 1
-    return count
+    return replace_layers(
+        network, lambda layer: WinogradConv(layer) if isinstance(layer, nn.Conv2d) and _gains(layer) else None
+    )
 
 
 def _gains(convolution: nn.Conv2d) -> bool:

@@ -130,6 +130,17 @@ class SegmentationTask(pl.LightningModule):
         validation, self.validation = self.validation, None
         return None if validation is None else validation.metrics()
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep how pictures are normalised: a network that began from a trained one has that one's way."""
+        checkpoint["normalisation"] = {"mean": list(self.network.mean), "std": list(self.network.std)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it up again; checkpoints from before there was a choice do not hold it."""
+        for name, values in checkpoint.get("normalisation", {}).items():
+            setattr(self.network, name, tuple(values))
+            setattr(self.best_network, name, tuple(values))
+            getattr(self, name).copy_(torch.tensor(values).view(1, -1, 1, 1) * 255)
+
     def configure_optimizers(self) -> Any:
         """The recipe's optimiser and schedule, by step."""
         optimizer = build_optimizer(self.network, self.network.backbone, self.train_recipe)

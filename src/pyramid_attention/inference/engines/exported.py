@@ -25,10 +25,10 @@ class Description:
         classes: what its scores are for.
         multiple, align_corners: see `Engine`.
         metadata: the rest, as the Segmenter passes it on: recipe, validation, accuracy, ….
-        trainable: what the graph alone does not tell somebody who wants to train the network again: `norms`, as they
-            were before they were folded into its convolutions (see `pack_norms`), and `elsewhere`, the parameters that
-            are no tensors of the graph under their own name and shape: the name of the tensor and how its axes are to
-            be permuted, or the numbers themselves.
+        trainable: what the graph alone does not tell somebody who wants to train the network again: `mean` and `std` of
+            its pictures, `norms`, as they were before they were folded into its convolutions (see `pack_norms`), and
+            `elsewhere`, the parameters that are no tensors of the graph under their own name and shape: the name of the
+            tensor and how its axes are to be permuted, or the numbers themselves.
     """
 
     classes: ClassTable
