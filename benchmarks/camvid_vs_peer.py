@@ -1,6 +1,6 @@
 """Ours beside the PAN of segmentation-models-pytorch, trained on CamVid from scratch for the same number of epochs.
 
-Both have the same backbone, crops, flips, random scale, batch and poly schedule; both are measured on the photographs
+Both have the same backbone, crops, flips, random scale, batch and poly schedule; both are measured on the images
 of val at their own size. Theirs is trained as one trains by hand: AdamW on the cross-entropy, once with each of three
 learning rates, of which the best counts. Ours is `pan train` with its recipe: colour jitter, Dice beside the
 cross-entropy, averaged weights, warm-up, one learning rate.
@@ -33,11 +33,11 @@ from pyramid_attention.training.loaders import build_loaders
 
 RATES = (1e-3, 2e-3, 4e-3)
 MULTIPLE = 32
-"""Their network takes pictures of a multiple of this many pixels."""
+"""Their network takes images of a multiple of this many pixels."""
 
 
 def segment(network: nn.Module, image: NDArray[np.uint8], normalise: Any) -> NDArray[np.uint8]:
-    """The labels of a photograph H×W×3, its border repeated up to the size that the network takes."""
+    """The labels of an image H×W×3, its border repeated up to the size that the network takes."""
     height, width = image.shape[:2]
     pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None]
     padded = F.pad(normalise(pixels), (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")

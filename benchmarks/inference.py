@@ -152,8 +152,8 @@ def latency(arguments: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(usable_cores())
     data = load_data(arguments.data)
     few = dataclasses.replace(data, splits={name: data.split(name)[:16] for name in ("train", "val")})
-    photograph = Image.fromarray(data.split("val")[0].read_image()).resize((SIZE[1], SIZE[0]))
-    image = np.asarray(photograph)
+    original = Image.fromarray(data.split("val")[0].read_image()).resize((SIZE[1], SIZE[0]))
+    image = np.asarray(original)
     result: dict[str, Any] = {}
     for backbone in BACKBONES:
         with tempfile.TemporaryDirectory() as folder:
@@ -201,7 +201,7 @@ def latency(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def folder(arguments: argparse.Namespace) -> dict[str, Any]:
-    """From JPEG on the disk to a mask on the disk, beside the same network on pictures that are in memory."""
+    """From JPEG on the disk to a mask on the disk, beside the same network on images that are in memory."""
     import torch
 
     from pyramid_attention import PAN, Segmenter
@@ -255,8 +255,8 @@ def operations(arguments: argparse.Namespace) -> dict[str, Any]:
     from pyramid_attention.inference.engines.pruning import keep_output
     from pyramid_attention.inference.threads import usable_cores
 
-    photograph = Image.fromarray(load_data(arguments.data).split("val")[0].read_image()).resize((SIZE[1], SIZE[0]))
-    images = np.asarray(photograph)[None]
+    image = Image.fromarray(load_data(arguments.data).split("val")[0].read_image()).resize((SIZE[1], SIZE[0]))
+    images = np.asarray(image)[None]
     result: dict[str, Any] = {}
     for name, file in (("fp32", arguments.model), ("8 bits", arguments.int8)):
         with tempfile.TemporaryDirectory() as scratch:
@@ -332,7 +332,7 @@ def tiles(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 class Enlarged:
-    """A sample, so many times larger: photographs bilinear, masks nearest."""
+    """A sample, so many times larger: images bilinear, masks nearest."""
 
     def __init__(self, sample: Any, factor: float) -> None:
         self.sample, self.factor, self.name = sample, factor, sample.name

@@ -1,11 +1,11 @@
-"""Training pictures a second: decode and augment at crop 512, beside torchvision's reference and albumentations.
+"""Training images a second: decode and augment at crop 512, beside torchvision's reference and albumentations.
 
-Each pipeline reads the same JPEG photographs and PNG masks (synthetic, drawn once, of VOC's and of Cityscapes' size),
+Each pipeline reads the same JPEG images and PNG masks (synthetic, drawn once, of VOC's and of Cityscapes' size),
 scales them by 0.5 to 2, cuts a window of 512×512 (padded where they are smaller), mirrors every second one, and gives
 uint8 tensors in batches of 8; normalisation, which ours does on the device, is left out of all. The pipelines take
 turns, so that what else the machine does meets all of them; the median over the rounds counts.
 
-    python benchmarks/loader.py [--rounds 7] [--pictures 64] [--workers 1 2] [--json FILE]
+    python benchmarks/loader.py [--rounds 7] [--images 64] [--workers 1 2] [--json FILE]
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Files = list[tuple[Path, Path]]
 
 
 def draw(folder: Path, size: tuple[int, int], count: int) -> Files:
-    """Synthetic scenes enlarged to `size`, with a little noise so that a JPEG has as much to code as a photograph's."""
+    """Synthetic scenes enlarged to `size`, with a little noise so that a JPEG has as much to code as an image's."""
     shapes = open_dataset("shapes", seed=0, train=count, val=1, test=1, size=256).split("train")
     rng = np.random.default_rng(0)
     files = []
@@ -80,10 +80,10 @@ class TorchvisionReference(Dataset[Any]):
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         image, mask = self.files[index]
-        photograph = Image.open(image).convert("RGB")
+        original = Image.open(image).convert("RGB")
         labels = tv_tensors.Mask(v2.functional.pil_to_tensor(Image.open(mask)))
-        picture, labels = self.transform(photograph, labels)
-        return {"image": picture, "mask": labels[0]}
+        shown, labels = self.transform(original, labels)
+        return {"image": shown, "mask": labels[0]}
 
 
 class Albumentations(Dataset[Any]):
@@ -106,8 +106,8 @@ class Albumentations(Dataset[Any]):
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         image, mask = self.files[index]
-        photograph = cv2.cvtColor(cv2.imread(str(image)), cv2.COLOR_BGR2RGB)
-        done = self.transform(image=photograph, mask=cv2.imread(str(mask), cv2.IMREAD_UNCHANGED))
+        original = cv2.cvtColor(cv2.imread(str(image)), cv2.COLOR_BGR2RGB)
+        done = self.transform(image=original, mask=cv2.imread(str(mask), cv2.IMREAD_UNCHANGED))
         return {"image": done["image"], "mask": done["mask"]}
 
 
@@ -117,23 +117,23 @@ def one_thread(_: int) -> None:
 
 
 def rate(make: Callable[[], Dataset[Any]], workers: int) -> float:
-    """Pictures a second over one pass, the start of the workers left out."""
+    """Images a second over one pass, the start of the workers left out."""
     dataset = make()
     sampler = EpochSampler(len(dataset), seed=0) if isinstance(dataset, TrainingSet) else None
     loader = DataLoader(
         dataset, BATCH, sampler=sampler, num_workers=workers, worker_init_fn=one_thread, persistent_workers=True
     )
-    for _ in loader:  # the workers start, the files come into the system's cache
+    for _ in loader:  # the workers start, the files come into the architecture's cache
         pass
     began = time.perf_counter()
-    pictures = sum(len(batch["image"]) for batch in loader)
-    return pictures / (time.perf_counter() - began)
+    images = sum(len(batch["image"]) for batch in loader)
+    return images / (time.perf_counter() - began)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--pictures", type=int, default=64)
+    parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -143,7 +143,7 @@ def main() -> None:
         for title, size in SIZES.items():
             where = Path(folder, title.split()[0])
             where.mkdir()
-            files = draw(where, size, options.pictures)
+            files = draw(where, size, options.images)
             pipelines: dict[str, Callable[[], Dataset[Any]]] = {
                 "ours": lambda files=files: ours(files),
                 "torchvision": lambda files=files, size=size: TorchvisionReference(files, min(size)),
@@ -157,7 +157,7 @@ def main() -> None:
                 median = {name: statistics.median(values) for name, values in rates.items()}
                 row = {name: median["ours"] / median[name] for name in ("torchvision", "albumentations")}
                 results[f"{title}, {workers} worker{'s' * (workers > 1)}"] = row
-                print(f"{title}, {workers} workers: ours {median['ours']:.1f} pictures/s,", end=" ")
+                print(f"{title}, {workers} workers: ours {median['ours']:.1f} images/s,", end=" ")
                 print(", ".join(f"{ratio:.2f}× {name}" for name, ratio in row.items()), flush=True)
     print(f"torch {torch.__version__}, {platform.processor() or platform.machine()}, {options.rounds} rounds")
     if options.json:

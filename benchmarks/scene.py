@@ -1,4 +1,4 @@
-"""A street that nobody photographed: drawn from scratch, so that it may be published.
+"""A street that nobody imageed: drawn from scratch, so that it may be published.
 
 A pinhole camera stands on a straight road between two rows of houses. Every pixel is a ray that meets the ground, a
 wall or the sky; trees, lamps, cars and people are flat figures that stand in their place, the farthest drawn first.
@@ -39,8 +39,8 @@ def surroundings(rng: np.random.Generator) -> Field:
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float64)
     right, down = (x - MIDDLE) / FOCAL, (y - HORIZON) / FOCAL
     clouds = sum(smooth_noise(rng, HEIGHT, WIDTH, n) / n for n in (4, 8, 16, 32)) / 0.47
-    picture = np.stack([178 + 20 * (y / HORIZON), 196 + 14 * (y / HORIZON), 216 + 6 * (y / HORIZON)], -1)
-    picture = mixed(picture, (238, 240, 242), np.clip(1.6 * clouds - 0.5, 0, 1))
+    image = np.stack([178 + 20 * (y / HORIZON), 196 + 14 * (y / HORIZON), 216 + 6 * (y / HORIZON)], -1)
+    image = mixed(image, (238, 240, 242), np.clip(1.6 * clouds - 0.5, 0, 1))
 
     with np.errstate(divide="ignore", invalid="ignore"):
         depth = np.where(np.abs(right) > 1e-4, WALL / np.abs(right), FAR)
@@ -70,7 +70,7 @@ def surroundings(rng: np.random.Generator) -> Field:
     roof = heights[chosen]
     built = (above < roof) & (depth < FAR) & (depth < ground)
     house[(above > roof - 0.25) & built] *= 0.7
-    picture = np.where(built[..., None], mixed(house, (190, 200, 210), 1 - np.exp(-depth / 110)), picture)
+    image = np.where(built[..., None], mixed(house, (190, 200, 210), 1 - np.exp(-depth / 110)), image)
 
     across = right * ground
     grain = rng.normal(0, 5, (HEIGHT, WIDTH)) + 22 * (smooth_noise(rng, HEIGHT, WIDTH, 60) - 0.5)
@@ -86,14 +86,14 @@ def surroundings(rng: np.random.Generator) -> Field:
     stone[kerb] = 182
     flat = np.where((np.abs(across) < ROAD)[..., None], asphalt, stone)
     below = (down > 1e-4) & (ground <= depth)
-    return np.where(below[..., None], mixed(flat, (186, 192, 198), 1 - np.exp(-ground / 140)), picture)
+    return np.where(below[..., None], mixed(flat, (186, 192, 198), 1 - np.exp(-ground / 140)), image)
 
 
 class Canvas:
     """Draws flat figures by metres: `x` to the right of the camera, `up` over the road, at a distance."""
 
-    def __init__(self, picture: Image.Image, distance: float) -> None:
-        self.draw, self.distance = ImageDraw.Draw(picture), distance
+    def __init__(self, image: Image.Image, distance: float) -> None:
+        self.draw, self.distance = ImageDraw.Draw(image), distance
 
     def at(self, x: float, up: float) -> tuple[float, float]:
         scale = FOCAL / self.distance
@@ -166,7 +166,7 @@ def tree(canvas: Canvas, x: float, rng: np.random.Generator) -> None:
 def scene(seed: int = 7) -> Image.Image:
     """The street, 960×720 RGB."""
     rng = np.random.default_rng(seed)
-    picture = Image.fromarray(np.clip(surroundings(rng), 0, 255).astype(np.uint8))
+    image = Image.fromarray(np.clip(surroundings(rng), 0, 255).astype(np.uint8))
     colours = [(132, 28, 30), (40, 58, 104), (176, 178, 180), (48, 50, 52), (214, 214, 210), (70, 88, 74)]
     things: list[tuple[float, Any]] = []
     for place in np.arange(13, 90, 15.0):
@@ -190,8 +190,8 @@ def scene(seed: int = 7) -> Image.Image:
     ):
         things.append((place, lambda c, x=x, coat=coat: person(c, x, coat, rng.uniform(0.05, 0.22))))
     for distance, figure in sorted(things, key=lambda thing: -thing[0]):
-        figure(Canvas(picture, distance))
-    soft = np.asarray(picture.filter(ImageFilter.GaussianBlur(0.8)), np.float64)
+        figure(Canvas(image, distance))
+    soft = np.asarray(image.filter(ImageFilter.GaussianBlur(0.8)), np.float64)
     y, x = np.mgrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j]
     soft *= (1 - 0.16 * (x**2 + y**2))[..., None] * 0.94
     soft += rng.normal(0, 2.5, soft.shape)

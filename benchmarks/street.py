@@ -4,7 +4,7 @@
     python benchmarks/street.py card     --data DATA --json FILE         # mIoU, its interval, corruptions
     python benchmarks/street.py speed    --yolo yolo26n-sem.onnx         # beside others in ONNX Runtime
     python benchmarks/street.py finetune --data DATA --json FILE         # beside training from scratch, little data
-    python benchmarks/street.py picture                                  # the README's first picture
+    python benchmarks/street.py image                                  # the README's first image
 
 DATA is CamVid. The other network is Ultralytics' (AGPL), so its file is made elsewhere, in an environment of its own:
 
@@ -32,7 +32,7 @@ RECIPES = Path(__file__).parent / "street"
 STAGES = ("surfaces", "detail", "weather")
 SIZE = (384, 480)
 RESAMPLES = 2000
-Picture = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -62,30 +62,30 @@ def train(arguments: argparse.Namespace) -> None:
     print(export(place, FOLDER / f"{DEFAULT}.onnx", side=max(SIZE), on_step=print))
 
 
-def gaussian_noise(image: Picture, severity: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
+def gaussian_noise(image: Image, severity: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
     return image + 255 * (0.08, 0.18, 0.38)[severity] * rng.normal(size=image.shape)
 
 
-def blur(image: Picture, severity: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
+def blur(image: Pixels, severity: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
     return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur((1, 3, 6)[severity])), np.float64)
 
 
-def brightness(image: Picture, severity: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
-    """Lighter or darker, as the picture's turn has it: HSV's value plus or minus so much."""
+def brightness(image: Pixels, severity: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
+    """Lighter or darker, as the image's turn has it: HSV's value plus or minus so much."""
     change = (0.1, 0.3, 0.5)[severity] * rng.choice([-1, 1])
     hsv = np.array(Image.fromarray(image).convert("HSV"))
     hsv[..., 2] = np.clip(hsv[..., 2] + 255 * change, 0, 255).astype(np.uint8)
     return np.asarray(Image.fromarray(hsv, "HSV").convert("RGB"), np.float64)
 
 
-def jpeg(image: Picture, severity: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
+def jpeg(image: Pixels, severity: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=(25, 15, 7)[severity])
     return np.asarray(Image.open(file).convert("RGB"), np.float64)
 
 
-def fog(image: Picture, severity: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
-    """A veil of 1/f noise, 0 … 1, times (1.5, 2.5, 3), the whole brought back to the range of the picture."""
+def fog(image: Pixels, severity: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
+    """A veil of 1/f noise, 0 … 1, times (1.5, 2.5, 3), the whole brought back to the range of the image."""
     strength, decay = ((1.5, 2.0), (2.5, 1.7), (3.0, 1.4))[severity]
     height, width = image.shape[:2]
     veil = np.zeros((height, width))
@@ -98,7 +98,7 @@ def fog(image: Picture, severity: int, rng: np.random.Generator) -> NDArray[np.f
     return 255 * (image / 255 + strength * veil[..., None]) * largest / (largest + strength)
 
 
-CORRUPTIONS: dict[str, Callable[[Picture, int, np.random.Generator], NDArray[np.floating[Any]]]] = {
+CORRUPTIONS: dict[str, Callable[[Image, int, np.random.Generator], NDArray[np.floating[Any]]]] = {
     "Gaussian noise": gaussian_noise,
     "blur": blur,
     "brightness": brightness,
@@ -109,23 +109,23 @@ CORRUPTIONS: dict[str, Callable[[Picture, int, np.random.Generator], NDArray[np.
 
 
 class Corrupted:
-    """A sample with a corrupted photograph."""
+    """A sample with a corrupted image."""
 
     def __init__(self, sample: Any, kind: str, severity: int, seed: int) -> None:
         self.sample, self.kind, self.severity, self.seed, self.name = sample, kind, severity, seed, sample.name
 
-    def read_image(self) -> Picture:
+    def read_image(self) -> Image:
         rng = np.random.default_rng(self.seed)
         changed = CORRUPTIONS[self.kind](self.sample.read_image(), self.severity, rng)
         return np.clip(changed.round(), 0, 255).astype(np.uint8)
 
-    def read_mask(self) -> Picture:
-        mask: Picture = self.sample.read_mask()
+    def read_mask(self) -> Image:
+        mask: Image = self.sample.read_mask()
         return mask
 
 
 def card(arguments: argparse.Namespace) -> dict[str, Any]:
-    """mIoU on val with its interval by bootstrap over photographs, by class, and under corruptions."""
+    """mIoU on val with its interval by bootstrap over images, by class, and under corruptions."""
     from pyramid_attention import Segmenter
     from pyramid_attention.data import open_dataset
     from pyramid_attention.evaluation import evaluate_samples
@@ -145,7 +145,7 @@ def card(arguments: argparse.Namespace) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     drawn = [miou(stacked[rng.integers(len(stacked), size=len(stacked))].sum(0)) for _ in range(RESAMPLES)]
     low, high = np.quantile(drawn, [0.025, 0.975])
-    print(f"mIoU {whole['miou']:.1%}, 95 % interval {low:.1%} to {high:.1%} ({RESAMPLES} resamples of photographs)")
+    print(f"mIoU {whole['miou']:.1%}, 95 % interval {low:.1%} to {high:.1%} ({RESAMPLES} resamples of images)")
     print(f"pixel accuracy {whole['pixel_accuracy']:.1%}\n\n| class | IoU | accuracy |\n|---|---:|---:|")
     for name, numbers in whole["per_class"].items():
         print(f"| {name} | {numbers['iou']:.1%} | {numbers['accuracy']:.1%} |")
@@ -213,13 +213,13 @@ MERGED = {
     "moving": ["Car", "Pedestrian", "Bicyclist"],
 }
 TRAINED_ON = 80
-"""Of the photographs of val, in their order; the others are measured on."""
+"""Of the images of val, in their order; the others are measured on."""
 
 
 def finetune(arguments: argparse.Namespace) -> dict[str, Any]:
     """Little data with other classes: the same network from pan-street's weights and from none, equal epochs.
 
-    100 synthetic pictures, and 80 photographs that pan-street was not trained on: CamVid's val, cut in two.
+    100 synthetic images, and 80 images that pan-street was not trained on: CamVid's val, cut in two.
     """
     with tempfile.TemporaryDirectory() as folder:
         streets = Path(folder) / "streets"
@@ -232,9 +232,7 @@ def finetune(arguments: argparse.Namespace) -> dict[str, Any]:
         synthetic = ["data.options={train: 100, val: 100}"]
         return {
             "shapes": _compare("shapes", synthetic, arguments.seeds, Path(folder)),
-            "photographs": _compare(
-                str(streets), [f"data.classes={json.dumps(MERGED)}"], arguments.seeds, Path(folder)
-            ),
+            "images": _compare(str(streets), [f"data.classes={json.dumps(MERGED)}"], arguments.seeds, Path(folder)),
         }
 
 
@@ -267,8 +265,8 @@ def _compare(data: str, fields: list[str], seeds: int, folder: Path) -> dict[str
     return result
 
 
-def picture(arguments: argparse.Namespace) -> None:
-    """The README's first picture: a drawn street, and what the model sees in it."""
+def image(arguments: argparse.Namespace) -> None:
+    """The README's first image: a drawn street, and what the model sees in it."""
     from pyramid_attention import Segmenter
     from pyramid_attention.images import write_image
     from pyramid_attention.report.legend import legend, present, text_size_for
@@ -283,7 +281,7 @@ def picture(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = {"train": train, "card": card, "speed": speed, "finetune": finetune, "picture": picture}
+    parts = {"train": train, "card": card, "speed": speed, "finetune": finetune, "image": image}
     parser.add_argument("part", choices=parts)
     parser.add_argument("--data", default="../shared/camvid", help="CamVid's folder")
     parser.add_argument("--model", default="pan-street")

@@ -33,7 +33,7 @@ def save(path: Path, pixels: np.ndarray) -> None:
     Image.fromarray(pixels).save(path)
 
 
-def photograph(path: Path) -> None:
+def make_image(path: Path) -> None:
     rng = np.random.default_rng(sum(path.stem.encode()))
     save(path, np.clip(COLOURS[LABELS] + rng.integers(0, 50, (HEIGHT, WIDTH, 3)), 0, 255).astype(np.uint8))
 
@@ -55,41 +55,41 @@ def polygon(label: int) -> list[tuple[int, int]]:
 def voc(root: Path) -> None:
     home = root / "VOCdevkit" / "VOC2012"
     for _, name in pairs():
-        photograph(home / "JPEGImages" / f"{name}.jpg")
+        make_image(home / "JPEGImages" / f"{name}.jpg")
         save(home / "SegmentationClass" / f"{name}.png", LABELS)
         save(home / "SegmentationClassAug" / f"{name}.png", LABELS)
     for split, names in NAMES.items():
         text(home / "ImageSets" / "Segmentation" / f"{split}.txt", "\n".join(names) + "\n")
     text(home / "ImageSets" / "Segmentation" / "trainaug.txt", "\n".join(NAMES["train"]) + "\n")
-    photograph(home / "JPEGImages" / "2008_000006.jpg")
+    make_image(home / "JPEGImages" / "2008_000006.jpg")
     text(home / "ImageSets" / "Segmentation" / "test.txt", "2008_000006\n")
 
 
 def cityscapes(root: Path) -> None:
     for split, name in pairs():
         stem = f"{split}/bonn/bonn_00000{ord(name) - 97}_000019"
-        photograph(root / "leftImg8bit" / f"{stem}_leftImg8bit.png")
+        make_image(root / "leftImg8bit" / f"{stem}_leftImg8bit.png")
         save(root / "gtFine" / f"{stem}_gtFine_labelIds.png", np.array([7, 11, 26], np.uint8)[LABELS])
-    photograph(root / "leftImg8bit/test/bonn/bonn_000009_000019_leftImg8bit.png")
+    make_image(root / "leftImg8bit/test/bonn/bonn_000009_000019_leftImg8bit.png")
 
 
 def ade20k(root: Path) -> None:
     for number, (split, _) in enumerate(pairs(), 1):
         folder, stem = {"train": ("training", "ADE_train"), "val": ("validation", "ADE_val")}[split]
-        photograph(root / "images" / folder / f"{stem}_{number:08}.jpg")
+        make_image(root / "images" / folder / f"{stem}_{number:08}.jpg")
         save(root / "annotations" / folder / f"{stem}_{number:08}.png", LABELS + 1)
-    photograph(root / "images" / "testing" / "ADE_test_00000001.jpg")
+    make_image(root / "images" / "testing" / "ADE_test_00000001.jpg")
 
 
 def camvid(root: Path) -> None:
     for split, name in pairs():
-        photograph(root / split / f"{name}.png")
+        make_image(root / split / f"{name}.png")
         save(root / f"{split}annot" / f"{name}.png", LABELS)
 
 
 def camvid_in_32_colours(root: Path) -> None:
     for _, name in pairs():
-        photograph(root / "701_StillsRaw_full" / f"{name}.png")
+        make_image(root / "701_StillsRaw_full" / f"{name}.png")
         save(root / "LabeledApproved_full" / f"{name}_L.png", np.array(camvid32.CLASSES.colours[:3], np.uint8)[LABELS])
     for split, names in NAMES.items():
         text(root / f"{split}.txt", "\n".join(names))
@@ -99,7 +99,7 @@ def coco(root: Path) -> None:
     for split, names in NAMES.items():
         images, annotations = [], []
         for number, name in enumerate(names):
-            photograph(root / f"{split}2017" / f"{name}.jpg")
+            make_image(root / f"{split}2017" / f"{name}.jpg")
             images.append({"id": number, "file_name": f"{name}.jpg", "height": HEIGHT, "width": WIDTH})
             annotations += [
                 {
@@ -120,7 +120,7 @@ def coco_panoptic(root: Path) -> None:
     for split, names in NAMES.items():
         images, annotations = [], []
         for number, name in enumerate(names):
-            photograph(root / f"{split}2017" / f"{name}.jpg")
+            make_image(root / f"{split}2017" / f"{name}.jpg")
             segments = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
             segments[..., 0] = LABELS + 1
             save(root / "annotations" / f"panoptic_{split}2017" / f"{name}.png", segments)
@@ -134,7 +134,7 @@ def coco_panoptic(root: Path) -> None:
 
 def labelme(root: Path) -> None:
     for split, name in pairs():
-        photograph(root / split / f"{name}.jpg")
+        make_image(root / split / f"{name}.jpg")
         shapes = [{"label": f"l{label}", "points": polygon(label), "shape_type": "polygon"} for label in BOXES]
         tree = {"imagePath": f"{name}.jpg", "imageHeight": HEIGHT, "imageWidth": WIDTH, "imageData": None}
         text(root / split / f"{name}.json", json.dumps(tree | {"shapes": shapes}))
@@ -142,7 +142,7 @@ def labelme(root: Path) -> None:
 
 def cvat(root: Path) -> None:
     for _, name in pairs():
-        photograph(root / "JPEGImages" / f"{name}.jpg")
+        make_image(root / "JPEGImages" / f"{name}.jpg")
         save(root / "SegmentationClass" / f"{name}.png", COLOURS[LABELS])
     text(root / "labelmap.txt", "background:0,0,0::\ncat:200,0,0::\ndog:0,0,200::\n")
     text(root / "ImageSets" / "Segmentation" / "default.txt", "\n".join("abcdef"))
@@ -150,7 +150,7 @@ def cvat(root: Path) -> None:
 
 def yolo(root: Path) -> None:
     for split, name in pairs():
-        photograph(root / "images" / split / f"{name}.jpg")
+        make_image(root / "images" / split / f"{name}.jpg")
         lines = [f"{label - 1} " + " ".join(f"{x / WIDTH} {y / HEIGHT}" for x, y in polygon(label)) for label in BOXES]
         text(root / "labels" / split / f"{name}.txt", "\n".join(lines))
     settings = {"path": ".", "train": "images/train", "val": "images/val", "names": {0: "cat", 1: "dog"}}
@@ -159,7 +159,7 @@ def yolo(root: Path) -> None:
 
 def yolo_masks(root: Path) -> None:
     for split, name in pairs():
-        photograph(root / "images" / split / f"{name}.jpg")
+        make_image(root / "images" / split / f"{name}.jpg")
         save(root / "masks" / split / f"{name}.png", LABELS)
     settings = {"train": "images/train", "val": "images/val", "names": ["ground", "cat", "dog"], "masks_dir": "masks"}
     text(root / "data.yaml", yaml.safe_dump(settings))
@@ -168,14 +168,14 @@ def yolo_masks(root: Path) -> None:
 def roboflow(root: Path) -> None:
     for split, name in pairs():
         folder = root / {"train": "train", "val": "valid"}[split]
-        photograph(folder / f"{name}_jpg.rf.0a.jpg")
+        make_image(folder / f"{name}_jpg.rf.0a.jpg")
         save(folder / f"{name}_jpg.rf.0a_mask.png", LABELS)
         text(folder / "_classes.csv", "Pixel Value, Class\n0, background\n1, cat\n2, dog\n")
 
 
 def folder_of_colours(root: Path) -> None:
     for split, name in pairs():
-        photograph(root / "images" / split / f"{name}.jpg")
+        make_image(root / "images" / split / f"{name}.jpg")
         save(root / "masks" / split / f"{name}.png", COLOURS[LABELS])
     settings = {"names": ["ground", "cat", "dog"], "colours": COLOURS.tolist()}
     text(root / "dataset.yaml", yaml.safe_dump(settings))
@@ -183,13 +183,13 @@ def folder_of_colours(root: Path) -> None:
 
 def folder_black_and_white(root: Path) -> None:
     for _, name in pairs():
-        photograph(root / "a" / f"{name}.jpg")
+        make_image(root / "a" / f"{name}.jpg")
         save(root / "b" / f"{name}.png", (LABELS > 0) * np.uint8(255))
 
 
 def folder_side_by_side(root: Path) -> None:
     for _, name in pairs():
-        photograph(root / f"{name}.jpg")
+        make_image(root / f"{name}.jpg")
         save(root / f"{name}_mask.png", LABELS)
     text(root / "dataset.yaml", "names: [ground, cat, dog]\n")
 
@@ -234,10 +234,10 @@ def test_found_trained_predicted(name: str, tmp_path: Path, capsys: pytest.Captu
     result = train(data, overrides=TWO_STEPS, out=run, device="cpu")
     assert 0 <= result.best_miou <= 1
     assert load_recipe(run / "recipe.yaml").data.format == format
-    made = "no val split: " in capsys.readouterr().err  # of six photographs: by a hash, so not always four to two
+    made = "no val split: " in capsys.readouterr().err  # of six images: by a hash, so not always four to two
     assert made or steps(run) == [2]
     assert steps(run)[0] >= 1
-    photograph(tmp_path / "new.jpg")
+    make_image(tmp_path / "new.jpg")
     assert main(["predict", str(tmp_path / "new.jpg"), "--model", str(run), "--out", str(tmp_path / "out")]) == 0
     predicted = np.asarray(Image.open(tmp_path / "out" / "new.png"))
     assert predicted.shape == (HEIGHT, WIDTH)

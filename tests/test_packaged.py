@@ -15,8 +15,8 @@ from pyramid_attention.errors import UserError
 from pyramid_attention.inference.load import find_model
 from pyramid_attention.inference.packaged import DEFAULT, list_packaged, packaged_path
 from pyramid_attention.training.initial import load_trained
+from support import CAMVID
 
-CAMVID = Path(__file__).parents[2] / "shared" / "camvid"
 MODELS = list_packaged()
 
 
@@ -44,7 +44,7 @@ def test_it_is_what_is_used_where_no_model_is_named(capsys):
     image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     segmenter = Segmenter.load()
     np.testing.assert_array_equal(segmenter(image).labels, Segmenter.load(DEFAULT)(image).labels)
-    assert segmenter.side == 480
+    assert segmenter.max_size == 480
     assert segmenter(np.zeros((700, 900, 3), np.uint8)).labels.shape == (700, 900)
     assert main(["models"]) == 0
     assert DEFAULT in capsys.readouterr().out
@@ -70,7 +70,7 @@ def test_it_can_be_trained_again():
     image = np.random.default_rng(0).integers(0, 256, (1, 96, 128, 3), dtype=np.uint8)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in (network.mean, network.std))
     with torch.no_grad():
-        scores = network.coarse_scores((torch.from_numpy(image).permute(0, 3, 1, 2).float() - mean) / std)
+        scores = network.coarse_logits((torch.from_numpy(image).permute(0, 3, 1, 2).float() - mean) / std)
     np.testing.assert_allclose(engine(image), scores, atol=1e-3 * float(scores.abs().max()))
 
 

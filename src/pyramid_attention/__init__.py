@@ -1,4 +1,4 @@
-"""Pyramid Attention: semantic segmentation with PAN, from a folder of pictures to a trained model.
+"""Pyramid Attention: semantic segmentation with PAN, from a folder of images to a trained model.
 
 Importing this package imports no PyTorch; a name that needs it is resolved when it is first used.
 """

@@ -1,7 +1,7 @@
-"""Decoding photographs and label maps, with limits, and writing label maps.
+"""Decoding images and label maps, with limits, and writing label maps.
 
-Every picture that enters the program comes through `read_image`, every mask through `read_label_map`, so what a grey, a
-16-bit or a rotated photograph means is decided in one place (Pillow does the decoding).
+Every image that enters the program comes through `read_image`, every mask through `read_label_map`, so what a grey, a
+16-bit or a rotated image means is decided in one place (Pillow does the decoding).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .files import whole_file
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm"})
 MAX_PIXELS = 150_000_000
-"""Pictures with more pixels are refused before they are decoded, unless the caller allows more."""
+"""Images with more pixels are refused before they are decoded, unless the caller allows more."""
 
 PathLike = str | os.PathLike[str]
 
@@ -38,19 +38,19 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What brings a picture upright, by its orientation in EXIF (2.32, tag 274); the last four swap its sides."""
+"""What brings an image upright, by its orientation in EXIF (2.32, tag 274); the last four swap its sides."""
 
 
 @contextmanager
 def _opened(path: PathLike, decode: bool = True, max_pixels: int | None = None) -> Iterator[Image.Image]:
-    """Open a picture; every way in which reading it can fail becomes a `UserError` naming the file."""
+    """Open an image; every way in which reading it can fail becomes a `UserError` naming the file."""
     if max_pixels is None:
         max_pixels = MAX_PIXELS
     elif Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow's own limit, which holds for the whole program
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="PIL")  # of large pictures and of faults in the metadata
+            warnings.filterwarnings("ignore", module="PIL")  # of large images and of faults in the metadata
             with Image.open(path) as image:
                 if image.width * image.height > max_pixels:
                     raise UserError(
@@ -65,11 +65,11 @@ def _opened(path: PathLike, decode: bool = True, max_pixels: int | None = None) 
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the path") from None
     except IsADirectoryError:
-        raise UserError(f"{path} is a folder where a picture is expected") from None
+        raise UserError(f"{path} is a folder where an image is expected") from None
     except PermissionError:
         raise UserError(f"no permission to read {path}") from None
     except UnidentifiedImageError:
-        raise UserError(f"{path} is not a picture in a known format (or is empty); replace or remove it") from None
+        raise UserError(f"{path} is not an image in a known format (or is empty); replace or remove it") from None
     except (Image.DecompressionBombError, MemoryError) as error:
         raise UserError(f"{path} is too large to be decoded ({error}); scale it down") from error
     except Exception as error:  # on a damaged file a decoder raises whatever it stumbles over (struct.error, TypeError)
@@ -92,7 +92,7 @@ def image_size(path: PathLike) -> tuple[int, int]:
     """Height and width as `read_image` would give them (EXIF rotation included), from the header where it tells.
 
     Raises:
-        UserError: if the file is no picture, or too large.
+        UserError: if the file is no image, or too large.
     """
     with _opened(path, decode=False) as image:
         if image.format == "TIFF":
@@ -105,7 +105,7 @@ def pixel_type(path: PathLike) -> str:
     """Pillow's name of what a pixel is, from the header: "RGB", "P" for indexed, "L" for grey, ….
 
     Raises:
-        UserError: if the file is no picture, or too large.
+        UserError: if the file is no image, or too large.
     """
     with _opened(path, decode=False) as image:
         return image.mode
@@ -126,7 +126,7 @@ def _to_rgb(image: Image.Image, path: PathLike) -> NDArray[np.uint8]:
 
 
 def read_image(path: PathLike, max_pixels: int | None = None) -> NDArray[np.uint8]:
-    """Read a photograph as H×W×3 uint8 RGB, upright (EXIF rotation applied).
+    """Read an image as H×W×3 uint8 RGB, upright (EXIF rotation applied).
 
     Grey is repeated over the channels; 16-bit grey is divided by 257 (65535 → 255) and never stretched (16-bit colour
     is reduced by Pillow to its high byte, which differs by at most one level); an alpha channel is dropped; palette and
@@ -134,29 +134,29 @@ def read_image(path: PathLike, max_pixels: int | None = None) -> NDArray[np.uint
 
     Args:
         path: of the file.
-        max_pixels: pictures with more are refused unread, since a file of some kilobytes can be one of gigabytes;
+        max_pixels: images with more are refused unread, since a file of some kilobytes can be one of gigabytes;
             `MAX_PIXELS` by default.
 
     Raises:
-        UserError: the file is missing, truncated, no picture, too large, or of floating-point values.
+        UserError: the file is missing, truncated, no image, too large, or of floating-point values.
     """
     with _opened(path, max_pixels=max_pixels) as image:
         return _to_rgb(_upright(image), path)
 
 
-def to_image_array(picture: NDArray[np.generic] | Image.Image) -> NDArray[np.uint8]:
-    """A picture in memory as `read_image` would give it: a Pillow image, or an array H×W or H×W×3 of uint8.
+def to_image_array(image: NDArray[np.generic] | Image.Image) -> NDArray[np.uint8]:
+    """An image in memory as `read_image` would give it: a Pillow image, or an array H×W or H×W×3 of uint8.
 
     Raises:
         UserError: another shape or type, or a side of zero pixels.
     """
-    if isinstance(picture, Image.Image):
-        return _to_rgb(_upright(picture), "the given picture")
-    array = np.asarray(picture)
+    if isinstance(image, Image.Image):
+        return _to_rgb(_upright(image), "the given image")
+    array = np.asarray(image)
     if array.ndim == 2:
         array = np.repeat(array[:, :, None], 3, axis=2)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
-        raise UserError(f"a picture in memory is H×W×3 uint8 (RGB), not {array.dtype} of shape {array.shape}")
+        raise UserError(f"an image in memory is H×W×3 uint8 (RGB), not {array.dtype} of shape {array.shape}")
     return array
 
 
@@ -174,7 +174,7 @@ def read_label_map(path: PathLike) -> NDArray[np.uint8] | NDArray[np.int32]:
             rgb = np.asarray(image.convert("RGB"))
             if (rgb != rgb[:, :, :1]).any():
                 raise UserError(
-                    f"{path} is a colour picture where a mask of class ids is expected; save the mask with one number"
+                    f"{path} is a colour image where a mask of class ids is expected; save the mask with one number"
                     " per pixel (indexed or grey PNG)"
                 )
             if lossy:
@@ -200,11 +200,11 @@ def write_label_map(path: PathLike, labels: NDArray[np.uint8], classes: ClassTab
     write_image(path, image, compress_level=4)  # of label maps a seventh of the time of 6, for a fifth more bytes
 
 
-def write_image(path: PathLike, picture: NDArray[np.uint8] | Image.Image, **options: Any) -> None:
-    """Write a picture (H×W or H×W×3 uint8, or Pillow's) in the format of the path's suffix, whole or not at all.
+def write_image(path: PathLike, pixels: NDArray[np.uint8] | Image.Image, **options: Any) -> None:
+    """Write an image (H×W or H×W×3 uint8, or Pillow's) in the format of the path's suffix, whole or not at all.
 
     `options` are those of Pillow's writer for the format.
     """
-    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     with whole_file(Path(path)) as temporary:
         image.save(temporary, **options)

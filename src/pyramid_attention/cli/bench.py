@@ -18,12 +18,12 @@ def bench(
     ],
     size: Annotated[
         list[str] | None,
-        typer.Option(metavar="WxH", help="Width and height of the pictures; may be given several times."),
+        typer.Option(metavar="WxH", help="Width and height of the images; may be given several times."),
     ] = None,
     engine: Annotated[
         list[str] | None, typer.Option(help="onnxruntime, openvino or torch; by default all that can run M.")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Pictures from which medians are taken.")] = 20,
+    rounds: Annotated[int, typer.Option(min=1, help="Images from which medians are taken.")] = 20,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the numbers to a JSON file.")] = None,
     device: Device = "auto",
 ) -> None:
@@ -50,7 +50,7 @@ def bench(
             found.append(one)
             advance()
     table = Table(box=box.SIMPLE)
-    for heading in ("engine", "size", "ms", "pictures/s", "MB", "GFLOP/s", "of the best"):
+    for heading in ("engine", "size", "ms", "images/s", "MB", "GFLOP/s", "of the best"):
         table.add_column(heading, justify="left" if heading in ("engine", "size") else "right", no_wrap=True)
     for one in found:
         table.add_row(

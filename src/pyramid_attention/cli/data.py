@@ -24,7 +24,7 @@ def inspect(
         list[str] | None, typer.Option(help="Look at this split only; may be given several times.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write samples.png, photographs under their masks, to a folder.")
+        Path | None, typer.Option(metavar="DIR", help="Write samples.png, images under their masks, to a folder.")
     ] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all that was found to a JSON file.")] = None,
     format: Format = None,
@@ -32,7 +32,7 @@ def inspect(
     """Say what DATA holds and what is wrong with it.
 
     Sizes, how often each class occurs, every file that is missing, unreadable, of the wrong size or of unknown ids, and
-    photographs that two splits share; then what to train with. Exit code 1 where something would corrupt a training.
+    images that two splits share; then what to train with. Exit code 1 where something would corrupt a training.
     """
     from rich import box
     from rich.console import Console
@@ -108,9 +108,9 @@ def convert(
 ) -> None:
     """Copy a data set into the folder format: images/, masks/ and dataset.yaml.
 
-    Splits are kept; where there is no 'val', a part of 'train' becomes it, always the same one. Photographs are copied
+    Splits are kept; where there is no 'val', a part of 'train' becomes it, always the same one. Images are copied
     as they are, masks become indexed PNGs. Killed half-way, the same command goes on; nothing is ever overwritten. A
-    broken photograph is told at the end (exit code 1) and the rest is done.
+    broken image is told at the end (exit code 1) and the rest is done.
     """
     from ..data import open_dataset
     from ..data.convert import convert_dataset

@@ -1,4 +1,4 @@
-"""`pan demo`: the whole way in three minutes, on synthetic pictures."""
+"""`pan demo`: the whole way in three minutes, on synthetic images."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from .options import Device
 
 
 def demo(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the run, the numbers and the pictures go.")] = Path(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the run, the numbers and the images go.")] = Path(
         "demo"
     ),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the pictures and of the training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the images and of the training.")] = 0,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a recipe field.")
     ] = None,
     device: Device = "auto",
 ) -> None:
-    """Train a small PAN on synthetic shapes, measure it on unseen pictures, segment some, and say where they are."""
+    """Train a small PAN on synthetic shapes, measure it on unseen images, segment some, and say where they are."""
     require("pan demo", "torch", "lightning")
     from ..studies.demo import run_demo
 
     print("Training a small PAN on synthetic shapes (about three minutes on two cores) …")
     result = run_demo(out, seed=seed, overrides=set_ or (), device=device)
     print(result.table)
-    print(f"mIoU on {result.images} unseen pictures: {result.miou:.1%}")
+    print(f"mIoU on {result.images} unseen images: {result.miou:.1%}")
     print("Look at:")
-    for what, path in result.pictures.items():
+    for what, path in result.outputs.items():
         print(f"  {what:<34} {path}")
-    print(f"Segment a photograph of yours:  pan predict PHOTO --model {result.model} --overlay")
+    print(f"Segment an image of yours:  pan predict IMAGE --model {result.model} --overlay")

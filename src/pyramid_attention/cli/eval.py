@@ -14,9 +14,9 @@ from .options import (
     Device,
     Engine,
     Format,
+    MaxSize,
     Model,
     Precision,
-    Side,
     Tile,
     Tta,
     load_segmenter,
@@ -37,7 +37,7 @@ def evaluate(
     ] = False,
     tta: Tta = False,
     tile: Tile = None,
-    side: Side = None,
+    max_size: MaxSize = None,
     classes: Classes = None,
     format: Format = None,
     engine: Engine = "auto",
@@ -45,7 +45,7 @@ def evaluate(
     precision: Precision = "fp32",
     compile: Compile = False,
 ) -> None:
-    """Compare a model's predictions with the masks of DATA, pixel by pixel, each photograph at its own size."""
+    """Compare a model's predictions with the masks of DATA, pixel by pixel, each image at its own size."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -66,7 +66,7 @@ def evaluate(
         engine=engine,
         tta=tta,
         tile=tile,
-        side=side,
+        max_size=max_size,
         classes=classes,
         precision=precision,
         compile=compile,
@@ -87,4 +87,4 @@ def evaluate(
     console.print(table)
     for title, number in summary_rows(metrics):
         console.print(f"{title:<24}{number:>8}", highlight=False)
-    console.print(f"{metrics['images']:,} photographs, {metrics['pixels']:,} labelled pixels", highlight=False)
+    console.print(f"{metrics['images']:,} images, {metrics['pixels']:,} labelled pixels", highlight=False)

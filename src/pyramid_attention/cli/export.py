@@ -26,11 +26,11 @@ def export(
     max_loss: Annotated[
         float, typer.Option(metavar="POINTS", help="Refuse 8 bits that cost more points of mIoU than this.")
     ] = 1.0,
-    side: Annotated[
+    max_size: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            help="The file asks that larger pictures be shrunk to this longer side: about that of the photographs the"
+            help="The file asks that larger images be shrunk to this longer side: about that of the images the"
             " model was trained on.",
         ),
     ] = None,
@@ -53,18 +53,18 @@ def export(
         calibrate=calibrate,
         data_format=data_format,
         max_loss=max_loss,
-        side=side,
+        max_size=max_size,
         on_step=lambda line: print(f"{line} …", file=sys.stderr),
     )
     found = done.verification
     print(
-        f"verified on pictures of {len(found.sizes)} sizes: {found.agreement:.3%} of the labels agree, scores differ by"
+        f"verified on images of {len(found.sizes)} sizes: {found.agreement:.3%} of the labels agree, scores differ by"
         f" at most {found.difference:.1g}"
     )
     if done.quantised is not None:
         cost = done.quantised
         print(
             f"8 bits ({cost.numbers}; {cost.in_float[0]} of {cost.in_float[1]} convolutions in float): mIoU"
-            f" {cost.before:.2%} before, {cost.after:.2%} after, on {cost.pictures} pictures of val"
+            f" {cost.before:.2%} before, {cost.after:.2%} after, on {cost.images} images of val"
         )
     print(f"{done.path} ({done.path.stat().st_size / 1e6:.1f} MB); use it:  pan predict PHOTO --model {done.path}")

@@ -34,7 +34,7 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="pan",
-    help="Semantic segmentation with the Pyramid Attention Network: from a folder of pictures to a model.",
+    help="Semantic segmentation with the Pyramid Attention Network: from a folder of images to a model.",
     rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -24,9 +24,9 @@ def models(
     output_stride: Annotated[int, typer.Option(help="8, 16 or 32.")] = 16,
     device: Device = "auto",
 ) -> None:
-    """List the trained models in the package, then the systems that can be trained: context, decoder and paper.
+    """List the trained models in the package, then the architectures that can be trained: context, decoder and paper.
 
-    With --cost, what each system costs.
+    With --cost, what each architecture costs.
     """
     from rich import box
     from rich.console import Console
@@ -43,15 +43,15 @@ def models(
             raise
         print(error)
         return
-    from ..models.systems import SYSTEMS
+    from ..models.architectures import ARCHITECTURES
 
     table = Table(box=box.SIMPLE)
-    table.add_column("system", no_wrap=True)
+    table.add_column("architecture", no_wrap=True)
     if cost is None:
         for heading in ("context", "decoder", "paper"):
             table.add_column(heading, no_wrap=heading != "paper")
-        for name, system in SYSTEMS.items():
-            table.add_row(name, system.context, system.decoder, system.paper)
+        for name, architecture in ARCHITECTURES.items():
+            table.add_row(name, architecture.context, architecture.decoder, architecture.paper)
         Console().print(table)
         return
 
@@ -63,7 +63,7 @@ def models(
     for heading in ("Mparams", "GFLOPs", "ms"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("paper")
-    for name, system in SYSTEMS.items():
+    for name, architecture in ARCHITECTURES.items():
         network = build_model(name, num_classes=classes, backbone=backbone, output_stride=output_stride).to(where)
         try:
             found = measure_cost(network, (cost, cost))
@@ -73,11 +73,11 @@ def models(
                 raise
             raise UserError(f"{cost}×{cost} pixels do not fit into memory with {name}; give a smaller size") from error
         numbers = f"{found.parameters / 1e6:.2f}", f"{found.flops / 1e9:.2f}", f"{1000 * seconds:.1f}"
-        table.add_row(name, *numbers, system.paper.partition(":")[0])
+        table.add_row(name, *numbers, architecture.paper.partition(":")[0])
     console = Console()
     console.print(table)
     console.print(
-        f"{backbone} at output stride {output_stride}, {classes} classes, one picture of {cost}×{cost}; a multiply-add"
+        f"{backbone} at output stride {output_stride}, {classes} classes, one image of {cost}×{cost}; a multiply-add"
         f" counts as 2; ms: median of 5 in PyTorch on {where}",
         highlight=False,
     )

@@ -31,15 +31,15 @@ Tile = Annotated[
     int | None,
     typer.Option(
         metavar="N",
-        help="Segment pictures with a longer side by tiles of N pixels; else 2048 above 4 megapixels.",
+        help="Segment images with a longer side by tiles of N pixels; else 2048 above 4 megapixels.",
     ),
 ]
-Side = Annotated[
+MaxSize = Annotated[
     int | None,
     typer.Option(
         metavar="N",
         min=0,
-        help="Shrink larger pictures to this longer side for the network (0: never); by default as the model says.",
+        help="Shrink larger images to this longer side for the network (0: never); by default as the model says.",
     ),
 ]
 Classes = Annotated[
@@ -59,7 +59,7 @@ def load_segmenter(
     engine: str,
     tta: bool,
     tile: int | None,
-    side: int | None,
+    max_size: int | None,
     classes: str | None,
     precision: str,
     compile: bool,
@@ -73,7 +73,7 @@ def load_segmenter(
         engine=engine,
         tta=tta,
         tile=tile,
-        side=side,
+        max_size=max_size,
         classes=split_names(classes),
         precision=precision,
         compile=compile,

@@ -1,4 +1,4 @@
-"""`pan predict`: segment photographs of yours."""
+"""`pan predict`: segment images of yours."""
 
 from __future__ import annotations
 
@@ -8,18 +8,30 @@ from typing import Annotated
 
 import typer
 
-from .options import DEFAULT_MODEL, Classes, Compile, Device, Engine, Model, Precision, Side, Tile, Tta, load_segmenter
+from .options import (
+    DEFAULT_MODEL,
+    Classes,
+    Compile,
+    Device,
+    Engine,
+    MaxSize,
+    Model,
+    Precision,
+    Tile,
+    Tta,
+    load_segmenter,
+)
 
 
 def predict(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", help="Photographs, folders, or quoted patterns ('photos/**/*.jpg')."),
+        typer.Argument(metavar="INPUT...", help="Images, folders, or quoted patterns ('photos/**/*.jpg')."),
     ],
     model: Model = DEFAULT_MODEL,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the results.")] = Path("predictions"),
     overlay: Annotated[
-        bool, typer.Option("--overlay", help="Also write the classes' colours over the photograph, with a legend.")
+        bool, typer.Option("--overlay", help="Also write the classes' colours over the image, with a legend.")
     ] = False,
     confidence: Annotated[
         bool,
@@ -27,24 +39,24 @@ def predict(
     ] = False,
     tta: Tta = False,
     tile: Tile = None,
-    side: Side = None,
+    max_size: MaxSize = None,
     submission: Annotated[
         str | None,
         typer.Option(
             metavar="BENCHMARK",
             help="Pack the results as the server of voc, cityscapes or ade20k wants them; INPUT may be the benchmark's"
-            " folder, whose test photographs are taken.",
+            " folder, whose test images are taken.",
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Leave out photographs whose label map is there already.")
+        bool, typer.Option("--resume", help="Leave out images whose label map is there already.")
     ] = False,
     max_pixels: Annotated[
         int,
         typer.Option(
             metavar="N",
             min=1,
-            help="Refuse larger photographs unread: a small file can be a picture of gigabytes.",
+            help="Refuse larger images unread: a small file can be an image of gigabytes.",
         ),
     ] = 150_000_000,
     classes: Classes = None,
@@ -53,9 +65,9 @@ def predict(
     precision: Precision = "fp32",
     compile: Compile = False,
 ) -> None:
-    """Segment photographs: each gets an indexed PNG of class ids at its own size.
+    """Segment images: each gets an indexed PNG of class ids at its own size.
 
-    A folder's pictures keep their relative paths. A broken photograph is told at the end (exit code 1) and the rest is
+    A folder's images keep their relative paths. A broken image is told at the end (exit code 1) and the rest is
     done.
     """
     from ..errors import UserError
@@ -75,7 +87,7 @@ def predict(
         engine=engine,
         tta=tta,
         tile=tile,
-        side=side,
+        max_size=max_size,
         classes=classes,
         precision=precision,
         compile=compile,
@@ -99,7 +111,7 @@ def predict(
         for _, reason in summary.failed:
             print(f"failed: {reason}", file=sys.stderr)
     if plan is not None and summary.failed:
-        print("no archive is packed while photographs fail; mend them and add --resume", file=sys.stderr)
+        print("no archive is packed while images fail; mend them and add --resume", file=sys.stderr)
     summary.check()
     if plan is not None:
         print(f"{plan.pack()} is ready to be sent in")

@@ -1,4 +1,4 @@
-"""`pan train`: from a folder of photographs and masks to a model."""
+"""`pan train`: from a folder of images and masks to a model."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Advice:
         recipe: the name of a built-in recipe.
         train_split: the split that crop and weights are made for.
         val_split: what to validate on; None where a split must be made first.
-        crop: height and width of a training picture in pixels.
+        crop: height and width of a training image in pixels.
         class_weights: one a class, see `median_frequency_weights`; None where no pixel is labelled.
         command: the `pan train` line, or the `pan data convert` line that makes a split to validate on.
         weights_option: what to add to it for the class weights; None where there are none.
@@ -53,7 +53,7 @@ class Advice:
 def median_frequency_weights(split: SplitInspection) -> tuple[float, ...] | None:
     """Weights that balance the classes of a split (Eigen and Fergus, ICCV 2015).
 
-    The frequency of a class is its pixels over all pixels of the photographs that show it; a class weighs the median of
+    The frequency of a class is its pixels over all pixels of the images that show it; a class weighs the median of
     all frequencies over its own. A class that never occurs is left out of the median and weighs 1. Rounded to 0.001.
     """
     counts = split.counts
@@ -72,7 +72,7 @@ def suggest(inspection: Inspection, data: str, format: str | None = None) -> Adv
     """What to train with.
 
     The recipe is the benchmark's where the data set is that benchmark, else "finetune"; the crop is the recipe's, made
-    smaller where the median photograph is smaller, to a multiple of 32.
+    smaller where the median image is smaller, to a multiple of 32.
 
     Args:
         inspection: of the data set.
@@ -84,7 +84,7 @@ def suggest(inspection: Inspection, data: str, format: str | None = None) -> Adv
     val_split = "val" if dataset.splits.get("val") else None
     recipe = dataset.format if dataset.format in CROPS else "finetune"
     if recipe == "voc" and dataset.classes.names != VOC_CLASSES.names:
-        recipe = "finetune"  # the layout, but someone's own photographs
+        recipe = "finetune"  # the layout, but someone's own images
     height, width = (
         max(MULTIPLE, min(crop, side // MULTIPLE * MULTIPLE))
         for crop, side in zip(CROPS[recipe], train.median_size or CROPS[recipe], strict=True)

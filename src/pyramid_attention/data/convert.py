@@ -1,6 +1,6 @@
 """A data set in any format copied into the `folder` format.
 
-    DST/images/SPLIT/NAME.jpg    the photograph's file, byte for byte; a PNG where it is none of 8-bit colour or grey
+    DST/images/SPLIT/NAME.jpg    the image's file, byte for byte; a PNG where it is none of 8-bit colour or grey
     DST/masks/SPLIT/NAME.png     class ids 0 … C-1 and 255 for void, an indexed PNG in the classes' colours
     DST/dataset.yaml             names and colours
 
@@ -29,7 +29,7 @@ from ..errors import MissingExtra, UserError, check_failures
 from ..files import holds_files, make_folder, whole_file, write_json
 from ..images import IMAGE_SUFFIXES, pixel_type, read_image, read_label_map, write_image, write_label_map
 from .holdout import SHARE, group_names, hold_out, hold_out_groups, remembered
-from .inspect import photograph_file
+from .inspect import image_file
 from .samples import Dataset, Sample
 
 MARKER = ".conversion.json"
@@ -51,7 +51,7 @@ class Conversion:
             SomeFailed: some samples failed and the rest are done.
             UserError: every one of them failed.
         """
-        check_failures([reason for _, reason in self.failed], sum(self.done.values()), "photographs")
+        check_failures([reason for _, reason in self.failed], sum(self.done.values()), "images")
 
 
 def convert_dataset(
@@ -112,7 +112,7 @@ def _with_val(dataset: Dataset, val: float | None, group: str | None) -> dict[st
         return kept
     share = SHARE if val is None else val
     if not 0 <= share < 1:
-        raise UserError(f"--val is the share of the photographs to validate on, 0 to 1, not {share}")
+        raise UserError(f"--val is the share of the images to validate on, 0 to 1, not {share}")
     if share == 0:
         return kept
     train = kept["train"]
@@ -123,7 +123,7 @@ def _with_val(dataset: Dataset, val: float | None, group: str | None) -> dict[st
         # What a training on the source has seen must not be validated on, so the copy has the source's own split.
         held = hold_out(names, share, remembered(dataset.root) if val is None else {})
     else:
-        raise UserError("there is one photograph, so that none can be held out for validation; give --val 0")
+        raise UserError("there is one image, so that none can be held out for validation; give --val 0")
     return {
         **kept,
         "train": [sample for sample, out in zip(train, held, strict=True) if not out],
@@ -157,7 +157,7 @@ def _begin(dataset: Dataset, destination: Path, splits: Mapping[str, Sequence[Sa
             raise UserError(f"cannot read {begun} ({error}); convert to another folder") from error
         if not same:
             raise UserError(
-                f"{destination} holds the conversion of other photographs, or of these in other splits; choose another"
+                f"{destination} holds the conversion of other images, or of these in other splits; choose another"
                 " folder, or remove it"
             )
     elif holds_files(destination):
@@ -174,7 +174,7 @@ def _begin(dataset: Dataset, destination: Path, splits: Mapping[str, Sequence[Sa
 
 
 def _convert_sample(split: str, sample: Sample, dataset: Dataset, destination: Path) -> str | None:
-    """Write photograph and mask of one sample where they are not there yet.
+    """Write image and mask of one sample where they are not there yet.
 
     Returns:
         why it failed; None where both are in place.
@@ -184,7 +184,7 @@ def _convert_sample(split: str, sample: Sample, dataset: Dataset, destination: P
     """
     parts = PurePosixPath(sample.name).parts
     if not parts or any(part.startswith((".", "/")) for part in parts):
-        return f"'{sample.name}' cannot be the name of a file in {destination}; rename the photograph"
+        return f"'{sample.name}' cannot be the name of a file in {destination}; rename the image"
     try:
         image, labels = sample.read_image(), sample.read_mask()
         original = _ordinary_file(sample)
@@ -193,33 +193,33 @@ def _convert_sample(split: str, sample: Sample, dataset: Dataset, destination: P
     except UserError as error:
         return str(error)
     suffix = ".png" if original is None else original.suffix
-    photograph = destination / "images" / split / f"{sample.name}{suffix}"
+    copy = destination / "images" / split / f"{sample.name}{suffix}"
     mask = destination / "masks" / split / f"{sample.name}.png"
-    for folder in (photograph.parent, mask.parent):
+    for folder in (copy.parent, mask.parent):
         make_folder(folder)
     try:
         mask_differs = mask.exists() and not np.array_equal(read_label_map(mask), labels)
-        if photograph.exists() and original is not None:
-            photograph_differs = not filecmp.cmp(original, photograph, shallow=False)
+        if copy.exists() and original is not None:
+            image_differs = not filecmp.cmp(original, copy, shallow=False)
         else:
-            photograph_differs = photograph.exists() and not np.array_equal(read_image(photograph), image)
+            image_differs = copy.exists() and not np.array_equal(read_image(copy), image)
     except (UserError, OSError):  # not readable: it is not what was written
-        mask_differs = photograph_differs = True
-    for file, differs in ((mask, mask_differs), (photograph, photograph_differs)):
+        mask_differs = image_differs = True
+    for file, differs in ((mask, mask_differs), (copy, image_differs)):
         if differs:
             return f"{file} is there and not what the conversion would write; it is left as it is: remove or keep it"
-    if not mask.exists():  # the mask first: without its photograph it is only left out, the reverse is an error
+    if not mask.exists():  # the mask first: without its image it is only left out, the reverse is an error
         write_label_map(mask, labels, dataset.classes)
-    if not photograph.exists() and original is not None:
-        with whole_file(photograph) as temporary:
+    if not copy.exists() and original is not None:
+        with whole_file(copy) as temporary:
             shutil.copyfile(original, temporary)
-    elif not photograph.exists():
-        write_image(photograph, image)
+    elif not copy.exists():
+        write_image(copy, image)
     return None
 
 
 def _ordinary_file(sample: Sample) -> Path | None:
-    """The file of a sample's photograph where it can be copied as it is: 8-bit colour or grey under a usual suffix."""
-    file = photograph_file(sample)
+    """The file of a sample's image where it can be copied as it is: 8-bit colour or grey under a usual suffix."""
+    file = image_file(sample)
     usual = file is not None and file.suffix.lower() in IMAGE_SUFFIXES and pixel_type(file) in ("RGB", "L")
     return file if usual else None

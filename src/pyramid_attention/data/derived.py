@@ -1,4 +1,4 @@
-"""Data sets made of others, as a recipe asks: masks fitted to their photographs, other classes, smaller pictures."""
+"""Data sets made of others, as a recipe asks: masks fitted to their images, other classes, smaller images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .samples import Dataset, MaskFileSample, Sample, check_size, same_shape
 
 @dataclass(frozen=True, eq=False)
 class DerivedSample:
-    """What samples share that are made of another one: its name and, if nothing else is said, its photograph."""
+    """What samples share that are made of another one: its name and, if nothing else is said, its image."""
 
     sample: Sample
 
@@ -27,13 +27,13 @@ class DerivedSample:
         return self.sample.name
 
     def read_image(self) -> NDArray[np.uint8]:
-        """The photograph, H×W×3 uint8 RGB."""
+        """The image, H×W×3 uint8 RGB."""
         return self.sample.read_image()
 
 
 @dataclass(frozen=True, eq=False)
 class FittedSample(DerivedSample):
-    """A sample whose mask is brought to the size of its photograph where both have the same shape."""
+    """A sample whose mask is brought to the size of its image where both have the same shape."""
 
     sample: MaskFileSample
 
@@ -41,7 +41,7 @@ class FittedSample(DerivedSample):
         """The mask, H×W uint8: a pixel has the label that the mask has at its middle (nearest neighbour).
 
         Raises:
-            UserError: as the sample's, and on a mask of another shape than its photograph.
+            UserError: as the sample's, and on a mask of another shape than its image.
         """
         labels = self.sample.read_labels()
         size = image_size(self.sample.image)
@@ -55,9 +55,9 @@ class FittedSample(DerivedSample):
 
 
 def fit_masks(dataset: Dataset) -> Dataset:
-    """The data set with masks that are smaller or larger than their photographs, but of the same shape, fitted.
+    """The data set with masks that are smaller or larger than their images, but of the same shape, fitted.
 
-    Samples whose masks are not files of their own (they are drawn at the photograph's size) stay as they are.
+    Samples whose masks are not files of their own (they are drawn at the image's size) stay as they are.
     """
     splits = {
         split: [FittedSample(sample) if isinstance(sample, MaskFileSample) else sample for sample in samples]
@@ -117,13 +117,13 @@ def remap_classes(dataset: Dataset, mapping: Mapping[str, Sequence[str]]) -> Dat
 class ReducedSample(DerivedSample):
     """A sample made smaller by a whole factor, for small budgets: n pixels become ⌈n / factor⌉.
 
-    A pixel of the photograph is the mean of a square of `factor` × `factor`, one of the mask the label in its middle.
+    A pixel of the image is the mean of a square of `factor` × `factor`, one of the mask the label in its middle.
     """
 
     factor: int
 
     def read_image(self) -> NDArray[np.uint8]:
-        """The smaller photograph, ⌈H/factor⌉×⌈W/factor⌉×3 uint8 RGB."""
+        """The smaller image, ⌈H/factor⌉×⌈W/factor⌉×3 uint8 RGB."""
         return np.array(Image.fromarray(self.sample.read_image()).reduce(self.factor))
 
     def read_mask(self) -> NDArray[np.uint8]:

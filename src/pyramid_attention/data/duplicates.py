@@ -1,7 +1,7 @@
-"""The same photograph in two splits: exactly, by its pixels, or nearly, by how it looks in a thumbnail.
+"""The same image in two splits: exactly, by its pixels, or nearly, by how it looks in a thumbnail.
 
 The look is a difference hash (Krawetz, "Kind of Like That", hackerfactor.com, 2013): a grey thumbnail of 9×8 pixels
-gives 64 bits, each saying whether a pixel is brighter than the one to its left. Photographs whose hashes differ in few
+gives 64 bits, each saying whether a pixel is brighter than the one to its left. Images whose hashes differ in few
 bits and whose thumbnails correlate are nearly the same: encoded anew, scaled, brightened, frames of a standing camera.
 """
 
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 DISTANCE = 4
-"""Hashes that differ in more bits are of different photographs.
+"""Hashes that differ in more bits are of different images.
 
-Measured on CamVid: a photograph saved as JPEG of quality 30 or at half its size stays within 4 bits of itself, and one
+Measured on CamVid: an image saved as JPEG of quality 30 or at half its size stays within 4 bits of itself, and one
 made brighter in 97 of 100 cases; a frame to train on and one to validate on are 8 bits apart or more.
 """
 CORRELATION = 0.95
-"""Thumbnails that correlate less are of different photographs, whatever their hashes: small things on a plain ground.
+"""Thumbnails that correlate less are of different images, whatever their hashes: small things on a plain ground.
 
 On CamVid 0.98 or more for the changes above, at most 0.943 between training and validation.
 """
@@ -37,7 +37,7 @@ Kind = Literal["file", "pixels", "near"]
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What a photograph is recognised by.
+    """What an image is recognised by.
 
     Attributes:
         digest: of its size and pixels.
@@ -51,7 +51,7 @@ class Look:
 
     @classmethod
     def of(cls, image: NDArray[np.uint8]) -> Look:
-        """The look of a photograph, H×W×3 uint8."""
+        """The look of an image, H×W×3 uint8."""
         digest = hashlib.blake2b(image.tobytes(), digest_size=16, person=repr(image.shape[:2]).encode()[:16])
         grey = np.asarray(Image.fromarray(image).convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.float32)
         bits = np.packbits(grey[:, 1:] > grey[:, :-1]).view(np.uint64)[0]
@@ -62,7 +62,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Duplicate:
-    """A photograph of one split that another split has too.
+    """An image of one split that another split has too.
 
     Attributes:
         kind: "file" where both splits list one file, "pixels" where two files hold the same pixels, "near" where they
@@ -79,7 +79,7 @@ class Duplicate:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """A photograph that was looked at: its split and name, its file (None where it is in none of its own)."""
+    """An image that was looked at: its split and name, its file (None where it is in none of its own)."""
 
     split: str
     name: str
@@ -88,7 +88,7 @@ class Seen:
 
 
 def find_duplicates(first: Sequence[Seen], second: Sequence[Seen]) -> list[Duplicate]:
-    """For each photograph of `second` the one of `first` that is most like it, where one is the same or nearly.
+    """For each image of `second` the one of `first` that is most like it, where one is the same or nearly.
 
     Time grows with the product of both lengths: some seconds for 20,000 × 5,000.
     """

@@ -1,6 +1,6 @@
-"""Photographs of `train` held out for validation: the same ones on every machine, and remembered beside the data.
+"""Images of `train` held out for validation: the same ones on every machine, and remembered beside the data.
 
-The hash of its name decides for each photograph alone, so that photographs that are added later move no others from one
+The hash of its name decides for each image alone, so that images that are added later move no others from one
 split to the other. What was decided is remembered in `splits.json`, which may be edited:
 
     {"train": ["a", "b", "x/c", …], "val": ["d", …]}
@@ -29,10 +29,10 @@ FILE = "splits.json"
 
 
 def make_splits(dataset: Dataset) -> Dataset:
-    """Set about a fifth of the photographs aside as "val" where "train" is the only split, and remember which.
+    """Set about a fifth of the images aside as "val" where "train" is the only split, and remember which.
 
-    Photographs that `splits.json` names go where it says; the others are decided by hash and added to it. A data set
-    with other splits, or with fewer than two photographs, stays as it is.
+    Images that `splits.json` names go where it says; the others are decided by hash and added to it. A data set
+    with other splits, or with fewer than two images, stays as it is.
 
     Raises:
         UserError: `splits.json` is there and cannot be read or understood.
@@ -52,17 +52,17 @@ def make_splits(dataset: Dataset) -> Dataset:
                 write_json(file, {split: sorted(n for n in places if places[n] == split) for split in ("train", "val")})
         except UserError as error:
             where = f"; they are not remembered ({error}) but told by a hash of the names, which is the same every time"
-    notes = [f"no val split: {sum(held)} of {len(held)} photographs were set aside{where}"]
+    notes = [f"no val split: {sum(held)} of {len(held)} images were set aside{where}"]
     known = {sample.name for sample in samples}
     if unknown := [name for name in before if name not in known]:
         some = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
-        notes.append(f"{len(unknown)} names in {FILE} are of no photograph and count for nothing ({some})")
+        notes.append(f"{len(unknown)} names in {FILE} are of no image and count for nothing ({some})")
     splits = {split: [s for s in samples if places[s.name] == split] for split in ("train", "val")}
     return replace(dataset, splits=splits, notes=(*dataset.notes, *notes))
 
 
 def remembered(root: Path | None) -> dict[str, str]:
-    """The split of each photograph that the `splits.json` of a data set names; none where there is no such file.
+    """The split of each image that the `splits.json` of a data set names; none where there is no such file.
 
     Raises:
         UserError: the file cannot be read or understood.
@@ -90,14 +90,14 @@ def remembered(root: Path | None) -> dict[str, str]:
 
 
 def hold_out(names: Sequence[str], share: float, before: Mapping[str, str]) -> list[bool]:
-    """Which photographs to hold out: about `share` of them, each as `before` has it or else by the hash of its name.
+    """Which images to hold out: about `share` of them, each as `before` has it or else by the hash of its name.
 
     At least one is held out and one is not: where all fall on one side, the nearest to the border changes over.
 
     Args:
-        names: of two photographs or more.
+        names: of two images or more.
         share: 0 to 1.
-        before: the splits of photographs that are decided, "train" or "val".
+        before: the splits of images that are decided, "train" or "val".
     """
     held = [before.get(name, _split(_number(name) < share)) == "val" for name in names]
     if not any(held) or all(held):
@@ -107,14 +107,14 @@ def hold_out(names: Sequence[str], share: float, before: Mapping[str, str]) -> l
 
 
 def hold_out_groups(groups: Sequence[str], share: float) -> list[bool]:
-    """Which photographs to hold out in whole groups; the same names are always divided alike.
+    """Which images to hold out in whole groups; the same names are always divided alike.
 
     In the order of the hash of their names, each group is taken that brings the count nearer to the share; where none
     does, for all are large, the smallest is. At least one group is held out and one is not.
 
     Args:
-        groups: the group of each photograph.
-        share: of the photographs, 0 to 1, both excluded.
+        groups: the group of each image.
+        share: of the images, 0 to 1, both excluded.
 
     Raises:
         UserError: there is a single group.
@@ -122,7 +122,7 @@ def hold_out_groups(groups: Sequence[str], share: float) -> list[bool]:
     sizes = Counter(groups)
     if len(sizes) < 2:
         raise UserError(
-            f"all {len(groups)} photographs are in one group ('{groups[0]}'), so that none can be held out for"
+            f"all {len(groups)} images are in one group ('{groups[0]}'), so that none can be held out for"
             " validation; group them by something finer, or give --val 0"
         )
     order = sorted(sizes, key=_number)
@@ -137,7 +137,7 @@ def hold_out_groups(groups: Sequence[str], share: float) -> list[bool]:
 
 
 def group_names(names: Sequence[str], pattern: str) -> list[str]:
-    """The group of each photograph: what the first parenthesis of `pattern` matches in its name, or all it matches.
+    """The group of each image: what the first parenthesis of `pattern` matches in its name, or all it matches.
 
     Raises:
         UserError: `pattern` is no regular expression, or does not match every name.

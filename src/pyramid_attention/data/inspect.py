@@ -1,6 +1,6 @@
 """A data set looked at as a whole, before an hour is lost: sizes, classes, everything that is wrong, twins.
 
-Every photograph and mask is decoded once. What cannot be read is collected, never only the first; what can be read is
+Every image and mask is decoded once. What cannot be read is collected, never only the first; what can be read is
 counted and, by its look, searched for in the other splits.
 """
 
@@ -32,8 +32,8 @@ class Finding:
 
     Attributes:
         sample: the sample itself.
-        size: height and width of the photograph; None where it cannot be read.
-        look: what the photograph is recognised by; None likewise.
+        size: height and width of the image; None where it cannot be read.
+        look: what the image is recognised by; None likewise.
         pixels: int64, how many pixels each class has, void last; None where the mask cannot be read.
         faults: why something cannot be read, one sentence each.
     """
@@ -45,8 +45,8 @@ class Finding:
     faults: tuple[str, ...]
 
 
-def photograph_file(sample: Sample) -> Path | None:
-    """The file that holds a sample's photograph; None where it has none of its own (drawn, or inside a JSON file)."""
+def image_file(sample: Sample) -> Path | None:
+    """The file that holds a sample's image; None where it has none of its own (drawn, or inside a JSON file)."""
     file = getattr(sample, "image", None)
     return file if isinstance(file, Path) else None
 
@@ -73,7 +73,7 @@ def look_at(sample: Sample, classes: int) -> Finding:
         raise
     except UserError as error:
         faults.append(str(error))
-    return Finding(sample, size, look, pixels, tuple(dict.fromkeys(faults)))  # both may complain of one photograph
+    return Finding(sample, size, look, pixels, tuple(dict.fromkeys(faults)))  # both may complain of one image
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,10 @@ class SplitInspection:
         return shares
 
     @property
-    def photographs(self) -> NDArray[np.int64]:
-        """C+1: how many photographs show each class, void last."""
-        photographs: NDArray[np.int64] = (self.counts > 0).sum(axis=0)
-        return photographs
+    def images(self) -> NDArray[np.int64]:
+        """C+1: how many images show each class, void last."""
+        images: NDArray[np.int64] = (self.counts > 0).sum(axis=0)
+        return images
 
     @cached_property
     def sizes(self) -> Counter[tuple[int, int]]:
@@ -109,7 +109,7 @@ class SplitInspection:
 
     @property
     def median_size(self) -> tuple[int, int] | None:
-        """The median height and the median width (the lower of two); None where no photograph was read."""
+        """The median height and the median width (the lower of two); None where no image was read."""
         if not self.sizes:
             return None
         sides = np.sort(np.array(list(self.sizes.elements())), axis=0)
@@ -120,9 +120,9 @@ class SplitInspection:
         """As plain numbers, for JSON; sizes are [height, width]."""
         sides = np.array(list(self.sizes))
         extremes = {"smallest": sides.min(axis=0).tolist(), "largest": sides.max(axis=0).tolist()} if sides.size else {}
-        pixels, shares, photographs = self.counts.sum(axis=0).tolist(), self.shares.tolist(), self.photographs.tolist()
+        pixels, shares, images = self.counts.sum(axis=0).tolist(), self.shares.tolist(), self.images.tolist()
         return {
-            "photographs": len(self.findings),
+            "images": len(self.findings),
             "readable": sum(not finding.faults for finding in self.findings),
             "sizes": {
                 **extremes,
@@ -132,8 +132,7 @@ class SplitInspection:
             "pixels": sum(pixels),
             "void_share": shares[-1],
             "classes": {
-                name: {"pixels": pixels[k], "share": shares[k], "photographs": photographs[k]}
-                for k, name in enumerate(names)
+                name: {"pixels": pixels[k], "share": shares[k], "images": images[k]} for k, name in enumerate(names)
             },
         }
 
@@ -145,7 +144,7 @@ class Inspection:
     Attributes:
         dataset: the data set.
         splits: those that were looked at.
-        duplicates: photographs that two of them share.
+        duplicates: images that two of them share.
     """
 
     dataset: Dataset
@@ -183,7 +182,7 @@ class Inspection:
 def inspect_dataset(
     dataset: Dataset, splits: Sequence[str] = (), on_done: Callable[[], None] | None = None
 ) -> Inspection:
-    """Decode every photograph and mask of a data set and say what they are.
+    """Decode every image and mask of a data set and say what they are.
 
     Args:
         dataset: an opened data set.
@@ -206,7 +205,7 @@ def inspect_dataset(
             inspected.append(SplitInspection(name, findings, len(dataset.classes)))
     seen = [
         [
-            Seen(split.name, finding.sample.name, photograph_file(finding.sample), finding.look)
+            Seen(split.name, finding.sample.name, image_file(finding.sample), finding.look)
             for finding in split.findings
             if finding.look is not None
         ]
@@ -220,7 +219,7 @@ def choose_shown(inspection: Inspection, most: int = 12, least: int = 6) -> list
     """Split and sample of a few that together show every class, as far as `most` can; at least `least` where there are.
 
     One after the other the sample is taken that shows the most classes not yet shown; then others, evenly spaced. To
-    show a class is to give it 1/500 of the picture, or as much as any picture gives it where none gives so much.
+    show a class is to give it 1/500 of the image, or as much as any image gives it where none gives so much.
     """
     readable = [
         (split.name, finding.sample, finding.pixels)

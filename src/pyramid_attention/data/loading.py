@@ -25,7 +25,7 @@ class TrainingSet(data.Dataset[dict[str, Tensor]]):
 
     Args:
         samples: the split.
-        transform: makes tensors of a picture (H×W×3 uint8) and a mask (H×W uint8), usually a `TrainTransform`; draws
+        transform: makes tensors of an image (H×W×3 uint8) and a mask (H×W uint8), usually a `TrainTransform`; draws
             random numbers from PyTorch's default CPU generator only.
         seed: of the augmentation.
         cache: decode every sample now and keep it in memory. Workers that are forked share it; others get a copy each.
@@ -59,8 +59,8 @@ class TrainingSet(data.Dataset[dict[str, Tensor]]):
         state = np.random.SeedSequence((self._seed, epoch, index)).generate_state(1, np.uint64)
         with torch.random.fork_rng(devices=[]):  # restores the generator of whoever runs this: main process or worker
             torch.default_generator.manual_seed(int(state[0]))
-            picture, labels = self._transform(image, mask)
-        return {"image": picture, "mask": labels}
+            shown, labels = self._transform(image, mask)
+        return {"image": shown, "mask": labels}
 
 
 def _read(sample: Sample) -> tuple[Pixels, Pixels]:

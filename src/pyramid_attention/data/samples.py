@@ -1,7 +1,7 @@
-"""Samples: a photograph and its mask under one name, and the data set they belong to.
+"""Samples: an image and its mask under one name, and the data set they belong to.
 
 A `Sample` is all that training and evaluation know of a data set. Readers make theirs from files on disk, most of them
-`MaskFileSample`s; the synthetic pictures draw theirs. A mask leaves a sample with the ids 0 … C-1 of the class table
+`MaskFileSample`s; the synthetic images draw theirs. A mask leaves a sample with the ids 0 … C-1 of the class table
 and `IGNORE` for void, whatever the files hold.
 """
 
@@ -25,14 +25,14 @@ UNKNOWN = -1
 
 
 class Sample(Protocol):
-    """One photograph with its mask."""
+    """One image with its mask."""
 
     @property
     def name(self) -> str:
         """Unique within its split: a relative path without suffix, with "/" between folders."""
 
     def read_image(self) -> NDArray[np.uint8]:
-        """The photograph, H×W×3 uint8 RGB."""
+        """The image, H×W×3 uint8 RGB."""
 
     def read_mask(self) -> NDArray[np.uint8]:
         """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where void."""
@@ -40,16 +40,16 @@ class Sample(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ImageFileSample:
-    """What samples share whose photograph is a file of its own."""
+    """What samples share whose image is a file of its own."""
 
     name: str
     image: Path
 
     def read_image(self) -> NDArray[np.uint8]:
-        """The photograph, H×W×3 uint8 RGB, upright.
+        """The image, H×W×3 uint8 RGB, upright.
 
         Raises:
-            UserError: the file is missing, damaged or no picture.
+            UserError: the file is missing, damaged or no image.
         """
         return read_image(self.image)
 
@@ -72,7 +72,7 @@ class MaskFileSample(ImageFileSample, ABC):
         """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where void.
 
         Raises:
-            UserError: as `read_labels`, and on a mask of another size than its photograph.
+            UserError: as `read_labels`, and on a mask of another size than its image.
         """
         labels = self.read_labels()
         check_size(self.mask, labels.shape, self.image)
@@ -80,7 +80,7 @@ class MaskFileSample(ImageFileSample, ABC):
 
 
 def check_size(mask: Path, shape: tuple[int, ...], image: Path) -> None:
-    """Check that a mask of `shape` = (height, width) has the size of its photograph, whose header alone is read.
+    """Check that a mask of `shape` = (height, width) has the size of its image, whose header alone is read.
 
     Raises:
         UserError: it has not.
@@ -88,14 +88,14 @@ def check_size(mask: Path, shape: tuple[int, ...], image: Path) -> None:
     size = image_size(image)
     if shape != size:
         raise UserError(
-            f"{mask} is {shape[1]}×{shape[0]} pixels but its photograph {image} is {size[1]}×{size[0]}; save the mask"
-            " at the photograph's size"
+            f"{mask} is {shape[1]}×{shape[0]} pixels but its image {image} is {size[1]}×{size[0]}; save the mask"
+            " at the image's size"
             + (", or have it fitted with --set data.resize_masks=true" if same_shape(shape, size) else "")
         )
 
 
 def same_shape(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
-    """Whether two pictures (height, width) have the same shape, up to one pixel of the larger by rounding."""
+    """Whether two images (height, width) have the same shape, up to one pixel of the larger by rounding."""
     return abs(one[0] * other[1] - one[1] * other[0]) <= max(*one, *other)
 
 
@@ -222,12 +222,12 @@ class Dataset:
         if name not in self.splits:
             raise UserError(f"{where} has no split '{name}'.{nearest(name, self.splits)}")
         if not self.splits[name]:
-            raise UserError(f"the split '{name}' of {where} is empty; put photographs and masks there")
+            raise UserError(f"the split '{name}' of {where} is empty; put images and masks there")
         return self.splits[name]
 
 
 def check_samples(samples: Sequence[Sample], on_done: Callable[[], None] | None = None) -> None:
-    """Decode every photograph and mask once, so that a broken one is known before work begins.
+    """Decode every image and mask once, so that a broken one is known before work begins.
 
     Args:
         samples: what to check; a few threads share the work.

@@ -1,7 +1,7 @@
-"""The data set "shapes": synthetic pictures drawn on the fly, each from (seed, split, index) alone.
+"""The data set "shapes": synthetic images drawn on the fly, each from (seed, split, index) alone.
 
 Six kinds of object lie on a background of noise, marble or gradients, among clutter that belongs to the background.
-They cover each other, throw soft shadows and stand in uneven light; the picture is then blurred a little and given
+They cover each other, throw soft shadows and stand in uneven light; the image is then blurred a little and given
 sensor noise. A kind often has a hue of about its own, but that is only a hint: a classifier of single pixels by their
 colour stays under 35 % mIoU. What tells a kind is its outline and its texture (discs are balls of granite, squares
 chequered, triangles striped, stars dotted, rings rimmed, crosses hatched, each with random contrast, period and
@@ -173,7 +173,7 @@ HUE_ODDS = 0.65
 """How often a kind has a hue of about its own, evenly spread over the kinds; else it has any."""
 
 
-# A picture
+# An image
 
 
 def _colour(hue: float, saturation: float, value: float) -> Field:
@@ -190,7 +190,7 @@ def _two_shades(rng: np.random.Generator, kind: int) -> tuple[Field, Field]:
 
 
 def _noise(rng: np.random.Generator, size: int) -> Field:
-    """Noise at three scales from about a third of the picture to a few pixels, of about 0 to 1."""
+    """Noise at three scales from about a third of the image to a few pixels, of about 0 to 1."""
     field = np.zeros((1, 1), dtype=np.float32)
     for cells, strength in ((4, 1.0), (14, 0.45), (50, 0.25), (size, 0.0)):
         field = np.asarray(Image.fromarray(field).resize((cells, cells), Image.Resampling.BICUBIC))
@@ -220,14 +220,14 @@ def _background(rng: np.random.Generator, size: int) -> Field:
 
 @dataclass(frozen=True)
 class _Thing:
-    """One object, or a piece of clutter, on its way into a picture: which kind (0 is clutter), and its outer radius."""
+    """One object, or a piece of clutter, on its way into an image: which kind (0 is clutter), and its outer radius."""
 
     kind: int
     radius: float
 
 
 def _things(rng: np.random.Generator, size: int) -> list[_Thing]:
-    """What lies in a picture, roughly the largest first, so that small things are not lost under large ones."""
+    """What lies in an image, roughly the largest first, so that small things are not lost under large ones."""
     things = []
     for _ in range(max(2, round(int(rng.integers(4, 8)) * (size / 256) ** 2))):
         kind = int(rng.integers(1, len(KINDS) + 1))
@@ -269,10 +269,10 @@ def _lay(rng: np.random.Generator, canvas: Field, mask: NDArray[np.uint8], thing
 
 def _sensed(rng: np.random.Generator, canvas: Field) -> NDArray[np.uint8]:
     """What a camera makes of a canvas (3×H×W of 0 … 1): often a little blur, always noise. H×W×3 uint8."""
-    picture = Image.fromarray((np.clip(canvas, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
+    image = Image.fromarray((np.clip(canvas, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
     if rng.random() < 0.6:
-        picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 1.0))))
-    pixels = np.asarray(picture)
+        image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 1.0))))
+    pixels = np.asarray(image)
     grains = np.frombuffer(rng.bytes(2 * pixels.size), dtype=np.uint8).reshape(2, *pixels.shape)
     noise = (grains[0].astype(np.float32) + grains[1] - 255) / 104  # two dice: a triangle of standard deviation 1
     strength = 255 * float(rng.uniform(0.01, 0.035))
@@ -282,7 +282,7 @@ def _sensed(rng: np.random.Generator, canvas: Field) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=4)
 def draw(seed: int, split: int, index: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """One picture and its mask: size×size×3 and size×size, uint8, read-only. The last few are remembered."""
+    """One image and its mask: size×size×3 and size×size, uint8, read-only. The last few are remembered."""
     rng = np.random.default_rng((seed, split, index))
     canvas = _background(rng, size)
     mask = np.zeros((size, size), dtype=np.uint8)
@@ -293,10 +293,10 @@ def draw(seed: int, split: int, index: int, size: int) -> tuple[NDArray[np.uint8
     across, down, bowl = (float(v) for v in rng.uniform(-0.25, 0.25, 3))
     squared = along * along
     canvas *= 1 + across * along + (down * along)[:, None] + bowl * (squared + squared[:, None] - 0.7)
-    picture = _sensed(rng, canvas)
-    picture.setflags(write=False)
+    image = _sensed(rng, canvas)
+    image.setflags(write=False)
     mask.setflags(write=False)
-    return picture, mask
+    return image, mask
 
 
 # The data set
@@ -304,7 +304,7 @@ def draw(seed: int, split: int, index: int, size: int) -> tuple[NDArray[np.uint8
 
 @dataclass(frozen=True)
 class ShapesSample:
-    """A picture that is drawn when it is read."""
+    """An image that is drawn when it is read."""
 
     name: str
     seed: int
@@ -313,7 +313,7 @@ class ShapesSample:
     size: int
 
     def read_image(self) -> NDArray[np.uint8]:
-        """The picture, size×size×3 uint8."""
+        """The image, size×size×3 uint8."""
         return draw(self.seed, self.split, self.index, self.size)[0].copy()
 
     def read_mask(self) -> NDArray[np.uint8]:
@@ -322,11 +322,11 @@ class ShapesSample:
 
 
 def open_shapes(seed: int = 0, train: int = 1000, val: int = 100, test: int = 100, size: int = 256) -> Dataset:
-    """The data set of synthetic pictures.
+    """The data set of synthetic images.
 
     Args:
-        seed: other seeds give other pictures.
-        train, val, test: how many pictures each split has; no picture is in two.
+        seed: other seeds give other images.
+        train, val, test: how many images each split has; no image is in two.
         size: their height and width in pixels.
 
     Raises:

@@ -19,11 +19,11 @@ from torchvision.transforms.v2 import functional as F
 from ..classes import IGNORE
 
 FILL = (124, 116, 104)
-"""The colour around a picture that is smaller than the crop: the mean of ImageNet, so about zero once normalised."""
+"""The colour around an image that is smaller than the crop: the mean of ImageNet, so about zero once normalised."""
 
 
 class Window(NamedTuple):
-    """What a training picture shows: a part of the original, its size afterwards, and where it lies in the crop."""
+    """What a training image shows: a part of the original, its size afterwards, and where it lies in the crop."""
 
     part: tuple[int, int, int, int]
     """Top, left, height and width in the original."""
@@ -34,10 +34,10 @@ class Window(NamedTuple):
 
 
 def draw_window(pixels: tuple[int, int], crop: tuple[int, int], scale: tuple[float, float]) -> Window:
-    """Scale a picture of `pixels` = (height, width) by one random factor and cut a window of at most the crop's size.
+    """Scale an image of `pixels` = (height, width) by one random factor and cut a window of at most the crop's size.
 
     The factor is uniform in `scale`. Per axis, a window of round(crop / factor) pixels becomes crop pixels, or, where
-    the picture is smaller than that, all its pixels become round(pixels × factor), at a random place in the crop.
+    the image is smaller than that, all its pixels become round(pixels × factor), at a random place in the crop.
     """
     factor = torch.empty(()).uniform_(*scale).item()
     start, extent, size = [], [], []
@@ -54,7 +54,7 @@ def _integer_below(end: int) -> int:
     return int(torch.randint(end, ()))
 
 
-def _resized_picture(image: NDArray[np.uint8], window: Window) -> Tensor:
+def _resized_image(image: NDArray[np.uint8], window: Window) -> Tensor:
     """The window's part of H×W×3 at its size, 3×h×w, bilinear with antialiasing; of the same size it is exact."""
     top, left, height, width = window.part
     part = torch.from_numpy(image[top : top + height, left : left + width]).permute(2, 0, 1)
@@ -86,7 +86,7 @@ def _framed(pixels: Tensor, window: Window, empty: Tensor) -> Tensor:
 class TrainTransform:
     """The augmentation of training: scale and crop, colour, noise, pad, flip.
 
-    Pictures are resized bilinearly with antialiasing; masks take the nearest pixel (by centres, so that they stay
+    Images are resized bilinearly with antialiasing; masks take the nearest pixel (by centres, so that they stay
     aligned).
 
     Args:
@@ -94,7 +94,7 @@ class TrainTransform:
         scale: least and largest factor of the random scale.
         flip: mirror left to right every other time.
         jitter: brightness, contrast and saturation vary by up to this share; 0 leaves colours alone.
-        noise: every other picture gets Gaussian noise of a standard deviation of 0 to this (1 is 255), as a camera's
+        noise: every other image gets Gaussian noise of a standard deviation of 0 to this (1 is 255), as a camera's
             sensor has it in the dark.
     """
 
@@ -107,26 +107,26 @@ class TrainTransform:
         noise: float = 0.0,
     ) -> None:
         self.crop, self.scale, self.flip = crop, scale, flip
-        self._no_picture = torch.tensor(FILL, dtype=torch.uint8).view(3, 1, 1).repeat(1, *crop)
+        self._no_image = torch.tensor(FILL, dtype=torch.uint8).view(3, 1, 1).repeat(1, *crop)
         self._no_labels = torch.full((1, *crop), IGNORE, dtype=torch.uint8)
         self.noise = noise
         self._colour = v2.ColorJitter(brightness=jitter, contrast=jitter, saturation=jitter) if jitter else None
 
     def __call__(self, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        """Augment a picture (H×W×3 uint8) and its mask (H×W uint8).
+        """Augment an image (H×W×3 uint8) and its mask (H×W uint8).
 
         Returns:
-            the picture, 3×h×w uint8, and the mask, h×w uint8, both of the crop's size.
+            the image, 3×h×w uint8, and the mask, h×w uint8, both of the crop's size.
         """
         window = draw_window(mask.shape, self.crop, self.scale)
-        picture, labels = _resized_picture(image, window), _resized_mask(mask, window)
+        view, labels = _resized_image(image, window), _resized_mask(mask, window)
         if self._colour is not None:
-            picture = self._colour(picture)
+            view = self._colour(view)
         if self.noise and torch.rand(()) < 0.5:
             deviation = 255 * self.noise * torch.rand(())
-            picture = (picture + deviation * torch.randn(picture.shape)).round_().clamp_(0, 255).to(torch.uint8)
-        picture = _framed(picture, window, self._no_picture)
+            view = (view + deviation * torch.randn(view.shape)).round_().clamp_(0, 255).to(torch.uint8)
+        view = _framed(view, window, self._no_image)
         labels = _framed(labels, window, self._no_labels)
         if self.flip and torch.rand(()) < 0.5:
-            picture, labels = picture.flip(-1), labels.flip(-1)
-        return picture, labels[0]
+            view, labels = view.flip(-1), labels.flip(-1)
+        return view, labels[0]

@@ -1,12 +1,12 @@
 """Boundary IoU: how well outlines are met (Cheng et al., Boundary IoU, CVPR 2021, https://arxiv.org/abs/2103.16562).
 
 The boundary of a class in a label map is those of its pixels that lie within d pixels (in rows, columns and diagonals)
-of another label, void included, or of the outside of the picture; d is 2 % of the picture's diagonal, rounded, at least
+of another label, void included, or of the outside of the image; d is 2 % of the image's diagonal, rounded, at least
 1. That is the authors' `mask_to_boundary`: a mask without its erosion, d times, by a 3×3 square.
 
 The IoU of a class is that of its boundary in the truth and its boundary in the prediction. As in the authors' panoptic
-evaluation all of a class in a picture is one segment, the prediction's boundary is found before void is looked at, and
-pixels whose truth is void are then left out. As mIoU does, pixels are summed over all photographs before the division,
+evaluation all of a class in an image is one segment, the prediction's boundary is found before void is looked at, and
+pixels whose truth is void are then left out. As mIoU does, pixels are summed over all images before the division,
 and the mean is over the classes that have a boundary in truth or prediction.
 """
 
@@ -21,11 +21,11 @@ from ..classes import IGNORE
 from .metrics import divide
 
 DILATION = 0.02
-"""The width of a boundary as a share of the picture's diagonal: the authors' choice for all data sets but LVIS."""
+"""The width of a boundary as a share of the image's diagonal: the authors' choice for all data sets but LVIS."""
 
 
 def boundary_width(height: int, width: int) -> int:
-    """How many pixels a boundary is wide in a picture of this size."""
+    """How many pixels a boundary is wide in an image of this size."""
     return max(1, round(DILATION * math.sqrt(height**2 + width**2)))
 
 
@@ -49,7 +49,7 @@ def _any_of(flags: NDArray[np.bool_], length: int) -> NDArray[np.bool_]:
 
 
 class BoundaryCounts:
-    """Pixels on the boundaries of each class, over all photographs.
+    """Pixels on the boundaries of each class, over all images.
 
     Attributes:
         both: on the class's boundary in truth and in prediction (C int64).
@@ -61,7 +61,7 @@ class BoundaryCounts:
         self.both, self.truth, self.prediction = np.zeros((3, num_classes), dtype=np.int64)
 
     def update(self, truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> None:
-        """Count the pixels of one picture, both H×W, that `ConfusionMatrix.update` has let pass."""
+        """Count the pixels of one image, both H×W, that `ConfusionMatrix.update` has let pass."""
         width = boundary_width(*truth.shape)
         counted = truth != IGNORE
         true = find_boundary(truth, width) & counted

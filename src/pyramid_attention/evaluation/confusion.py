@@ -19,7 +19,7 @@ class ConfusionMatrix:
         self.matrix: NDArray[np.int64] = np.zeros((num_classes, num_classes), dtype=np.int64)
 
     def update(self, truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> None:
-        """Count the pixels of one picture: `truth` H×W (0 … C-1 and `IGNORE`), `prediction` H×W (0 … C-1).
+        """Count the pixels of one image: `truth` H×W (0 … C-1 and `IGNORE`), `prediction` H×W (0 … C-1).
 
         Raises:
             ValueError: the shapes differ, or a counted pixel has an id outside 0 … C-1.

@@ -1,4 +1,4 @@
-"""Evaluation of a model on a data set: every photograph at its own size, one at a time, through the Segmenter."""
+"""Evaluation of a model on a data set: every image at its own size, one at a time, through the Segmenter."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from .metrics import category_iou, mean, miou, plain, summarise
 
 
 class Evaluation:
-    """The result of an evaluation, and the place where it is gathered, a photograph at a time.
+    """The result of an evaluation, and the place where it is gathered, an image at a time.
 
     Attributes:
         classes: what the labels mean.
         confusion: all counted pixels.
         boundary: the pixels on boundaries, where they are asked for (see `BoundaryCounts`).
-        picture_miou: mIoU of each single photograph by its sample's name, NaN where all of it is void.
+        image_miou: mIoU of each single image by its sample's name, NaN where all of it is void.
     """
 
     def __init__(self, classes: ClassTable, boundary: bool = False) -> None:
         self.classes = classes
         self.confusion = ConfusionMatrix(len(classes))
         self.boundary = BoundaryCounts(len(classes)) if boundary else None
-        self.picture_miou: dict[str, float] = {}
+        self.image_miou: dict[str, float] = {}
 
     def add(self, name: str, truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> None:
-        """Count one photograph: `truth` and `prediction` H×W as in `ConfusionMatrix.update`."""
+        """Count one image: `truth` and `prediction` H×W as in `ConfusionMatrix.update`."""
         single = ConfusionMatrix(len(self.classes))
         single.update(truth, prediction)
         self.confusion += single
         if self.boundary is not None:
             self.boundary.update(truth, prediction)
-        self.picture_miou[name] = miou(single.matrix)
+        self.image_miou[name] = miou(single.matrix)
 
     def metrics(self) -> dict[str, Any]:
         """The numbers as `pan eval --json` writes them: those of `metrics.summarise`, and `images`.
@@ -54,7 +54,7 @@ class Evaluation:
         `boundary_iou` (the mean), and each class's own in `per_class`.
         """
         names = self.classes.names
-        numbers = {**summarise(self.confusion.matrix, names), "images": len(self.picture_miou)}
+        numbers = {**summarise(self.confusion.matrix, names), "images": len(self.image_miou)}
         if names == cityscapes.CLASSES.names:
             groups = [[names.index(name) for name in group] for group in cityscapes.CATEGORIES.values()]
             overlaps = category_iou(self.confusion.matrix, groups)
@@ -79,7 +79,7 @@ def evaluate_samples(
     *,
     boundary: bool = False,
 ) -> Evaluation:
-    """Segment each sample's photograph and compare with its mask.
+    """Segment each sample's image and compare with its mask.
 
     Args:
         segmenter: knows as many classes as the masks have.
@@ -88,7 +88,7 @@ def evaluate_samples(
         boundary: count boundaries as well.
 
     Raises:
-        UserError: a photograph or mask cannot be read.
+        UserError: an image or mask cannot be read.
     """
 
     def read(sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -149,7 +149,7 @@ def evaluate(
     engine: str = "auto",
     tta: bool = False,
     tile: int | None = None,
-    side: int | None = None,
+    max_size: int | None = None,
     boundary: bool = False,
     format: str | None = None,
     report: str | Path | None = None,
@@ -164,11 +164,11 @@ def evaluate(
         model: anything `Segmenter.load` takes, or a Segmenter.
         split: "val", "train", … as the data set calls it.
         device: "auto", "cpu", "cuda" or "mps", for a model that is still to be loaded.
-        engine, tta, tile, side: see `Segmenter.load`, for a model that is still to be loaded.
+        engine, tta, tile, max_size: see `Segmenter.load`, for a model that is still to be loaded.
         boundary: boundary IoU as well.
         format: the data set's format, where looking does not find it.
         report: a folder for confusion.png, worst_best.png and per_class.md.
-        on_sample: called after each photograph.
+        on_sample: called after each image.
 
     Raises:
         UserError: no such data, split or model; classes that do not fit; a file that cannot be read or written.
@@ -179,7 +179,7 @@ def evaluate(
     segmenter = (
         model
         if isinstance(model, Segmenter)
-        else Segmenter.load(model, device, engine=engine, tta=tta, tile=tile, side=side)
+        else Segmenter.load(model, device, engine=engine, tta=tta, tile=tile, max_size=max_size)
     )
     dataset = as_trained(dataset, segmenter)
     samples = dataset.split(split)
@@ -187,7 +187,7 @@ def evaluate(
     result = evaluate_samples(segmenter, samples, on_sample, boundary=boundary)
     result.classes = dataset.classes
     if folder is not None:
-        from .pictures import write_report
+        from .images import write_report
 
         write_report(result, segmenter, samples, folder)
     return result

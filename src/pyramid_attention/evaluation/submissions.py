@@ -4,9 +4,9 @@
     cityscapes  berlin_000000_000019_pred_labelIds.png in a .zip; grey, the ids of labels.py (7 is road), not train ids
     ade20k      ADE_test_00000001.png in a .zip; grey, 1 … 150
 
-Each at its photograph's size. Sources: VOC's development kit (section 5.3) and the example of its server; the top of
+Each at its image's size. Sources: VOC's development kit (section 5.3) and the example of its server; the top of
 evalPixelLevelSemanticLabeling.py in cityscapesScripts and the page of its server (`berlin_000000_000019*.png`, one a
-photograph, folders as one likes); the README of https://github.com/CSAILVision/sceneparsing.
+image, folders as one likes); the README of https://github.com/CSAILVision/sceneparsing.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ class Benchmark:
         title: its name in a sentence.
         classes: what the model must know, in this order.
         ids: what each class is called in the results.
-        photograph: the pattern of a photograph's name without suffix; its first group is what results are named by.
+        image: the pattern of an image's name without suffix; its first group is what results are named by.
         result: the path of a result in the archive.
         archive: the archive's name.
-        test: where, below a folder that the user may name, the test photographs or the list of them are.
+        test: where, below a folder that the user may name, the test images or the list of them are.
         indexed: whether results carry the classes' palette; else they are grey.
     """
 
     title: str
     classes: ClassTable
     ids: Sequence[int]
-    photograph: str
+    image: str
     result: str
     archive: str
     test: tuple[str, ...]
@@ -64,7 +64,7 @@ BENCHMARKS = {
         title="PASCAL VOC",
         classes=voc.CLASSES,
         ids=range(len(voc.CLASSES)),
-        photograph=r"(\d{4}_\d{6})",
+        image=r"(\d{4}_\d{6})",
         # Competition 6 lets a method train on anything; 5, on VOC alone, would exclude backbones from ImageNet.
         result="results/VOC2012/Segmentation/comp6_test_cls/{}.png",
         archive="voc.tar.gz",
@@ -75,7 +75,7 @@ BENCHMARKS = {
         title="Cityscapes",
         classes=cityscapes.CLASSES,
         ids=cityscapes.IDS,
-        photograph=r"([^_]+_\d{6}_\d{6})_leftImg8bit",
+        image=r"([^_]+_\d{6}_\d{6})_leftImg8bit",
         result="{}_pred_labelIds.png",
         archive="cityscapes.zip",
         test=("leftImg8bit/test", "test"),
@@ -84,7 +84,7 @@ BENCHMARKS = {
         title="ADE20K",
         classes=ade20k.CLASSES,
         ids=ade20k.IDS,
-        photograph=r"(ADE_(?:train|val|test)_\d{8})",
+        image=r"(ADE_(?:train|val|test)_\d{8})",
         result="{}.png",
         archive="ade20k.zip",
         test=("testing", "images/testing", "ADEChallengeData2016/images/testing", "release_test/testing"),
@@ -111,10 +111,10 @@ def check_model(model: ClassTable, benchmark: Benchmark) -> None:
 
 @dataclass(frozen=True)
 class Submission:
-    """A submission that has been planned: which photographs, and where what becomes of them is gathered.
+    """A submission that has been planned: which images, and where what becomes of them is gathered.
 
     Attributes:
-        sources: the photographs, and their label maps' places in `folder`.
+        sources: the images, and their label maps' places in `folder`.
         folder: what goes into the archive, as it is laid out there.
         archive: the file to be sent in, beside `folder`.
     """
@@ -151,7 +151,7 @@ class Submission:
         return predict_sources(segmenter, self.sources, write, resume=resume, max_pixels=max_pixels, on_done=on_done)
 
     def pack(self) -> Path:
-        """Pack the label maps of all photographs, no other files, into the archive: whole or not at all.
+        """Pack the label maps of all images, no other files, into the archive: whole or not at all.
 
         Raises:
             UserError: a label map is missing, or the archive cannot be written.
@@ -177,16 +177,16 @@ class Submission:
 
 
 def plan_submission(name: str, inputs: Iterable[str | Path], out: str | Path) -> Submission:
-    """Find the photographs of a submission.
+    """Find the images of a submission.
 
     Args:
         name: one of `BENCHMARKS`.
-        inputs: what `find_sources` takes. Of a folder of the benchmark, as its archive unpacks, the test photographs
+        inputs: what `find_sources` takes. Of a folder of the benchmark, as its archive unpacks, the test images
             are taken; of others, and of patterns, all.
         out: the folder for the archive and, in a folder called `name`, its contents.
 
     Raises:
-        UserError: there is no such benchmark, no photograph is found, one is not named as the benchmark names them, or
+        UserError: there is no such benchmark, no image is found, one is not named as the benchmark names them, or
             one is there twice.
     """
     if name not in BENCHMARKS:
@@ -196,10 +196,10 @@ def plan_submission(name: str, inputs: Iterable[str | Path], out: str | Path) ->
     found = find_sources([path for given in inputs for path in _test_set(benchmark, given)], out)
     sources, places = Sources(failed=found.failed), dict[Path, Path]()
     for source in found.found:
-        named = re.fullmatch(benchmark.photograph, source.path.stem)
+        named = re.fullmatch(benchmark.image, source.path.stem)
         if named is None:
             raise UserError(
-                f"{source.path} is not named as {benchmark.title} names its photographs, which the server goes by; give"
+                f"{source.path} is not named as {benchmark.title} names its images, which the server goes by; give"
                 " these as they were downloaded"
             )
         result = PurePath(benchmark.result.format(named[1]))
@@ -207,7 +207,7 @@ def plan_submission(name: str, inputs: Iterable[str | Path], out: str | Path) ->
         if planned.labels in places:
             raise UserError(
                 f"{places[planned.labels]} and {source.path} are both {named[1]}; name the folder of the test"
-                " photographs alone"
+                " images alone"
             )
         places[planned.labels] = source.path
         sources.found.append(planned)
@@ -215,12 +215,12 @@ def plan_submission(name: str, inputs: Iterable[str | Path], out: str | Path) ->
 
 
 def _test_set(benchmark: Benchmark, given: str | Path) -> list[str | Path]:
-    """The test photographs of a folder of the benchmark; any other input is what it is."""
+    """The test images of a folder of the benchmark; any other input is what it is."""
     for place in benchmark.test:
         path = Path(given) / place
         if path.is_dir():
             return [path]
         if path.is_file():
-            photographs = path.parents[2] / "JPEGImages"
-            return [photographs / f"{name}.jpg" for name in read_names(path)]
+            images = path.parents[2] / "JPEGImages"
+            return [images / f"{name}.jpg" for name in read_names(path)]
     return [given]

@@ -19,7 +19,7 @@ from ..files import make_folder, whole_file
 from ..inference.engines.exported import KEY, Description
 from ..inference.load import find_model
 from ..inference.padding import MIN_SIDE
-from ..inference.segmenter import SIDE
+from ..inference.segmenter import MAX_SIZE
 from ..models import SegmentationModel
 from ..models.cost import measure_cost
 from ..models.folder import LIBRARY_VERSION, weights_digest
@@ -56,7 +56,7 @@ def export(
     calibrate: str | Path | Dataset | None = None,
     data_format: str | None = None,
     max_loss: float = MAX_LOSS,
-    side: int | None = None,
+    max_size: int | None = None,
     on_step: Callable[[str], None] | None = None,
 ) -> Exported:
     """Write a trained model as one file.
@@ -69,8 +69,8 @@ def export(
         calibrate: the data set to calibrate with (its "train") and to measure the loss on (its "val").
         data_format: of the data set, where looking does not find it.
         max_loss: points of mIoU that may be lost by 8 bits.
-        side: the longer side, in pixels, to which the Segmenter is to shrink larger pictures for this model; by default
-            they stay as they are.
+        max_size: the longer side, in pixels, to which the Segmenter is to shrink larger images for this model; by
+            default they stay as they are.
         on_step: told what is being done, a line at a time.
 
     Raises:
@@ -80,13 +80,13 @@ def export(
     if format not in FORMATS:
         raise UserError(f"there is no export format '{format}'.{nearest(format, FORMATS)}")
     if int8 and calibrate is None:
-        raise UserError("8 bits are calibrated and measured on pictures with masks: name them with --calibrate DATA")
+        raise UserError("8 bits are calibrated and measured on images with masks: name them with --calibrate DATA")
     if calibrate is not None and not int8:
         raise UserError("--calibrate is for --int8; add it, or leave both out")
     if max_loss < 0:
         raise UserError(f"--max-loss is a number of points of mIoU, 0 or more, not {max_loss}")
-    if side is not None and side < MIN_SIDE:
-        raise UserError(f"--side is a number of pixels, {MIN_SIDE} or more, not {side}")
+    if max_size is not None and max_size < MIN_SIDE:
+        raise UserError(f"--max-size is a number of pixels, {MIN_SIDE} or more, not {max_size}")
     found = find_model(model)
     if isinstance(found, Path) and found.suffix == ".onnx":
         raise UserError(f"{found} is exported already; name the run folder or model folder it was made from")
@@ -98,8 +98,8 @@ def export(
 
     network = SegmentationModel.from_pretrained(found)
     description = describe_network(network, weights_digest(found))
-    if side is not None:
-        description.metadata[SIDE] = side
+    if max_size is not None:
+        description.metadata[MAX_SIZE] = max_size
     tell("building the graph")
     graph = build_graph(network, description, cheaper=not int8)
     with tempfile.TemporaryDirectory() as scratch:
@@ -133,7 +133,7 @@ def describe_network(network: SegmentationModel, digest: str) -> Description:
         "flops": {"per_pixel": per_pixel, "constant": small - per_pixel * 256**2},
     }
     classes = network.classes or ClassTable.of(int(network.config["num_classes"]))
-    return Description(classes, network.backbone.multiple, network.align_corners, metadata)
+    return Description(classes, network.backbone.size_divisor, network.align_corners, metadata)
 
 
 def _describe_file(

@@ -34,7 +34,7 @@ OPSET = 18
 
 
 class PixelsToLabels(nn.Module):
-    """All there is between a photograph and its label map, in one module.
+    """All there is between an image and its label map, in one module.
 
     Args:
         network: is folded, so a copy nobody else uses.
@@ -63,7 +63,7 @@ class PixelsToLabels(nn.Module):
         with exportable():
             height, width = images.shape[1:3]
             pixels = images.permute(0, 3, 1, 2).float().contiguous() - self.mean
-            scores = self.network.coarse_scores(pixels if self.unscaled else pixels / self.std)
+            scores = self.network.coarse_logits(pixels if self.unscaled else pixels / self.std)
             seen = self.network.backbone.extended(height), self.network.backbone.extended(width)
             full = resize(scores, seen, self.network.align_corners)[..., :height, :width]
             return full.argmax(dim=1).to(torch.uint8), scores
@@ -82,9 +82,7 @@ def build_graph(network: SegmentationModel, description: Description, cheaper: b
         UserError: the network cannot be exported.
     """
     if network.config["in_channels"] != 3:
-        raise UserError(
-            f"an exported model takes photographs in RGB, and this one {network.config['in_channels']} channels"
-        )
+        raise UserError(f"an exported model takes images in RGB, and this one {network.config['in_channels']} channels")
     own = copy.deepcopy(network).cpu().eval()
     norms = pack_norms(own)
     whole = PixelsToLabels(own, cheaper).eval()

@@ -1,7 +1,7 @@
 """Eight bits: static quantisation of the exported graph, judged by mIoU alone.
 
 ONNX Runtime's tools put a quantisation before and behind every operation (QDQ), with ranges read off while the fp32
-graph runs on training pictures. What is left to decide, and is decided by measuring, is the kind of numbers, and which
+graph runs on training images. What is left to decide, and is decided by measuring, is the kind of numbers, and which
 layers stay in floating point.
 
 Processors without VNNI instructions add two 8-bit products in 16 bits, which can overflow where activations are
@@ -32,9 +32,9 @@ from ..inference.engines.exported import INPUT, SCORES
 from ..inference.engines.onnxruntime import OnnxRuntimeEngine
 from ..inference.padding import pad
 
-CALIBRATION_PICTURES = 32
-MEASURED_PICTURES = 500
-TRIAL_PICTURES = 40
+CALIBRATION_IMAGES = 32
+MEASURED_IMAGES = 500
+TRIAL_IMAGES = 40
 """Of the measured ones, those that decide which layers stay in floating point."""
 PARTS = 8
 """The network's convolutions, in the order in which they are computed, are judged in so many parts."""
@@ -50,7 +50,7 @@ NUMBERS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Trial:
-    """One way of quantising, and its mIoU on the pictures of the trials."""
+    """One way of quantising, and its mIoU on the images of the trials."""
 
     numbers: str
     in_float: int
@@ -63,7 +63,7 @@ class Quantised:
 
     Attributes:
         before, after: mIoU of the fp32 and of the int8 file.
-        pictures: how many both were measured on.
+        images: how many both were measured on.
         numbers: the kind that was chosen, a key of `NUMBERS`.
         in_float: how many of the convolutions stay in floating point, of how many.
         trials: everything that was tried, in order.
@@ -71,7 +71,7 @@ class Quantised:
 
     before: float
     after: float
-    pictures: int
+    images: int
     numbers: str
     in_float: tuple[int, int]
     trials: tuple[Trial, ...] = field(default=())
@@ -98,7 +98,7 @@ class Quantised:
         return {
             "miou_fp32": self.before,
             "miou_int8": self.after,
-            "pictures": self.pictures,
+            "images": self.images,
             "numbers": self.numbers,
             "convolutions_in_float": self.in_float[0],
             "convolutions": self.in_float[1],
@@ -128,10 +128,10 @@ def quantise(
     segmenter = Segmenter(OnnxRuntimeEngine(fp32, "cpu"))
     dataset = as_trained(dataset, segmenter)
     check_classes(segmenter.classes, dataset.classes)
-    calibration = spread(dataset.split("train"), CALIBRATION_PICTURES)
-    measured = spread(dataset.split("val"), MEASURED_PICTURES)
-    tried = spread(measured, TRIAL_PICTURES)
-    tell(f"measuring fp32 on {len(measured)} pictures of val")
+    calibration = spread(dataset.split("train"), CALIBRATION_IMAGES)
+    measured = spread(dataset.split("val"), MEASURED_IMAGES)
+    tried = spread(measured, TRIAL_IMAGES)
+    tell(f"measuring fp32 on {len(measured)} images of val")
     before = miou_of(fp32, measured)
     reference = before if len(tried) == len(measured) else miou_of(fp32, tried)
 
@@ -157,7 +157,7 @@ def quantise(
         miou = max(gains)
         in_float += parts.pop(gains.index(miou))
     write_quantised(fp32, int8, calibration, best, in_float)
-    tell(f"measuring int8 on {len(measured)} pictures of val")
+    tell(f"measuring int8 on {len(measured)} images of val")
     return Quantised(
         before, miou_of(int8, measured), len(measured), best, (len(in_float), len(convolutions)), tuple(trials)
     )
@@ -170,7 +170,7 @@ def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
 
 
 def miou_of(path: Path, samples: Sequence[Sample]) -> float:
-    """The mIoU of a file in ONNX Runtime, each picture at its own size."""
+    """The mIoU of a file in ONNX Runtime, each image at its own size."""
     evaluation = evaluate_samples(Segmenter(OnnxRuntimeEngine(path, "cpu")), samples)
     miou = evaluation.metrics()["miou"]
     if miou is None:
@@ -190,14 +190,14 @@ def quantisable(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 
 def write_quantised(fp32: Path, int8: Path, samples: Sequence[Sample], numbers: str, in_float: Sequence[str]) -> None:
-    """Quantise a file with one kind of numbers, its ranges from the samples' photographs, some nodes left out."""
+    """Quantise a file with one kind of numbers, its ranges from the samples' images, some nodes left out."""
     segmenter = Segmenter(OnnxRuntimeEngine(fp32, "cpu"))
     nodes = [node.name for node in quantisable(onnx.load(fp32)) if node.name not in set(in_float)]
     with _quiet():
         quantize_static(
             fp32,
             int8,
-            _Photographs(segmenter, samples),
+            _Images(segmenter, samples),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             op_types_to_quantize=list(OPERATIONS),
@@ -206,15 +206,15 @@ def write_quantised(fp32: Path, int8: Path, samples: Sequence[Sample], numbers: 
         )
 
 
-class _Photographs(CalibrationDataReader):  # type: ignore[misc]  # has no types
-    """Photographs, one at a time and as the network will see them, as the calibration asks for them."""
+class _Images(CalibrationDataReader):  # type: ignore[misc]  # has no types
+    """Images, one at a time and as the network will see them, as the calibration asks for them."""
 
     def __init__(self, segmenter: Segmenter, samples: Sequence[Sample]) -> None:
         self._segmenter = segmenter
         self._samples = iter(samples)
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        """The next picture as the graph takes it, or None after the last."""
+        """The next image as the graph takes it, or None after the last."""
         sample = next(self._samples, None)
         return None if sample is None else {INPUT: pad(self._segmenter.shrunk(sample.read_image())[None], 32)}
 

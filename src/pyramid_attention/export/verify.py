@@ -18,7 +18,7 @@ from ..inference.engines.onnxruntime import open_session
 from ..models import SegmentationModel
 
 SIZES = ((32, 32), (33, 127), (200, 47), (240, 320), (384, 480))
-"""Height and width of the pictures; of each size two, one batch."""
+"""Height and width of the images; of each size two, one batch."""
 LEAST_AGREEMENT = 0.999
 LARGEST_DIFFERENCE = 1e-3
 
@@ -30,7 +30,7 @@ class Verification:
     Attributes:
         agreement: share of pixels with the same label, of the size where it is smallest.
         difference: the largest of a score, relative to the largest score where that is above 1.
-        sizes: of the pictures.
+        sizes: of the images.
     """
 
     agreement: float
@@ -56,16 +56,16 @@ class Verification:
 
 
 def verify(network: SegmentationModel, path: Path) -> Verification:
-    """Compare a file in ONNX Runtime with its network in PyTorch, both on the CPU, on drawn pictures and on noise."""
+    """Compare a file in ONNX Runtime with its network in PyTorch, both on the CPU, on drawn images and on noise."""
     session = open_session(path)
     mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (network.mean, network.std))
     agreements, differences = [], []
     for size in SIZES:
-        images = _pictures(size)
+        images = _images(size)
         labels, scores = session.run([LABELS, SCORES], {INPUT: images})
         pixels = (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255 - mean) / std
         with torch.inference_mode():
-            expected = network.coarse_scores(pixels).numpy()
+            expected = network.coarse_logits(pixels).numpy()
             truth = network(pixels).argmax(dim=1).numpy()
         agreements.append(float((labels == truth).mean()))
         difference = np.abs(scores - expected).max() / max(1.0, np.abs(expected).max())
@@ -73,8 +73,8 @@ def verify(network: SegmentationModel, path: Path) -> Verification:
     return Verification(min(agreements), max(differences))
 
 
-def _pictures(size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Two pictures 2×H×W×3 (uint8) of one size: drawn shapes, and noise."""
+def _images(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Two images 2×H×W×3 (uint8) of one size: drawn shapes, and noise."""
     height, width = size
     drawn = open_shapes(seed=1).split("val")[0].read_image()
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""From pictures to label maps: the Segmenter, its engines, where pictures come from and where results go.
+"""From images to label maps: the Segmenter, its engines, where images come from and where results go.
 
 Importing this room imports no PyTorch; the torch engine is loaded when a PyTorch model is.
 """

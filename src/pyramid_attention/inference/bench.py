@@ -25,22 +25,22 @@ from .segmenter import Segmenter
 from .threads import usable_cores
 
 BATCH = 4
-"""Pictures that go through the network together where throughput is measured."""
+"""Images that go through the network together where throughput is measured."""
 PRODUCT = 1536
 """Rows and columns of the matrices that are multiplied."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Of one engine with pictures of one size.
+    """Of one engine with images of one size.
 
     Attributes:
         engine: as `Segmenter.load` knows it.
-        height, width: of the pictures.
-        latency: seconds from pixels to labels for one picture, the median.
-        throughput: pictures a second, `BATCH` at a time.
+        height, width: of the images.
+        latency: seconds from pixels to labels for one image, the median.
+        throughput: images a second, `BATCH` at a time.
         memory: the largest of the process, in bytes.
-        flops: of the network for a picture, convolutions counted directly, one multiply-add as 2; None where the model
+        flops: of the network for an image, convolutions counted directly, one multiply-add as 2; None where the model
             does not say.
         peak: operations a second of the fastest matrix product.
         cores: that were used.
@@ -87,7 +87,7 @@ def bench(
 
     Args:
         model: as `Segmenter.load` takes it.
-        sizes: heights and widths of pictures.
+        sizes: heights and widths of images.
         engines: names that `Segmenter.load` knows, see `engines_for`.
         device: for the engines.
         rounds: from which medians are taken.
@@ -130,13 +130,13 @@ def _answer(pipe: Any, function: Callable[..., Measurement], arguments: tuple[An
 
 
 def _measure(model: str, engine: str, device: str, size: tuple[int, int], rounds: int) -> Measurement:
-    segmenter = Segmenter.load(model, device, engine=engine, side=0)  # pictures of that size are what is asked for
-    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    group = [picture] * BATCH
+    segmenter = Segmenter.load(model, device, engine=engine, max_size=0)  # images of that size are what is asked for
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    group = [image] * BATCH
     alone, together, products = [], [], []
     for number in range(rounds + 2):
-        alone.append(_seconds(lambda: segmenter(picture)))
-        if number % 4 == 0 and not segmenter.tiles(picture.shape):
+        alone.append(_seconds(lambda: segmenter(image)))
+        if number % 4 == 0 and not segmenter.tiles(image.shape):
             together.append(_seconds(lambda: segmenter.batch(group)))
         memory = peak_memory()  # before the matrices
         products.append(matrix_product())
@@ -160,7 +160,7 @@ def matrix_product(size: int = PRODUCT) -> float:
 
 
 def peak_memory() -> int:
-    """The largest memory of this process so far, in bytes; 0 where the system does not tell."""
+    """The largest memory of this process so far, in bytes; 0 where the operating system does not tell."""
     try:
         import resource
     except ImportError:  # Windows

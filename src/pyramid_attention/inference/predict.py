@@ -1,4 +1,4 @@
-"""Prediction on many photographs: one broken file is told at the end, the rest is done."""
+"""Prediction on many images: one broken file is told at the end, the rest is done."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from .sources import Failure, Source, Sources, find_sources
 from .writers import Render, write_results
 
 AHEAD = 4
-"""Photographs that wait to be segmented, and results that wait to be written."""
+"""Images that wait to be segmented, and results that wait to be written."""
 GROUP, GROUP_PIXELS = 16, 1 << 19
-"""Photographs go through the network together up to so many, and so many pixels."""
+"""Images go through the network together up to so many, and so many pixels."""
 
 
 @dataclass
@@ -54,7 +54,7 @@ def predict_files(
     max_pixels: int | None = None,
     on_done: Callable[[], None] | None = None,
 ) -> PredictSummary:
-    """Segment photographs and write the results (see `find_sources` for the inputs, `write_results` for the files).
+    """Segment images and write the results (see `find_sources` for the inputs, `write_results` for the files).
 
     Args:
         segmenter: the model.
@@ -62,12 +62,12 @@ def predict_files(
         out: the folder of the results; made if need be.
         overlay: draws the overlay; without it there is none.
         confidence: write the confidence as well.
-        resume: leave out photographs whose label map is there.
-        max_pixels: larger photographs count as broken, see `read_image`.
-        on_done: called after each photograph, broken ones too.
+        resume: leave out images whose label map is there.
+        max_pixels: larger images count as broken, see `read_image`.
+        on_done: called after each image, broken ones too.
 
     Raises:
-        UserError: nothing is found, a result would overwrite a photograph, or a result cannot be written. What was
+        UserError: nothing is found, a result would overwrite an image, or a result cannot be written. What was
             written before stays.
     """
 
@@ -97,22 +97,22 @@ def predict_sources(
     max_pixels: int | None = None,
     on_done: Callable[[], None] | None = None,
 ) -> PredictSummary:
-    """Segment photographs that have been found and have `write` put the results in their places.
+    """Segment images that have been found and have `write` put the results in their places.
 
-    While the network works on some photographs, the next are decoded and the results of those before are written, each
+    While the network works on some images, the next are decoded and the results of those before are written, each
     in a thread; a few of each wait in memory, however many there are. Neighbours of one size go through the network
     together.
 
-    `write` leaves the label map for last: since files appear whole or not at all, a photograph that has one is done.
+    `write` leaves the label map for last: since files appear whole or not at all, an image that has one is done.
 
     Args:
         segmenter: the model.
-        sources: the photographs and the places of their results.
+        sources: the images and the places of their results.
         write: given each segmentation; called in a thread.
-        resume: leave out photographs whose label map is there.
+        resume: leave out images whose label map is there.
         with_confidence: `write` uses the confidence.
-        max_pixels: larger photographs count as broken, see `read_image`.
-        on_done: called after each photograph, broken ones and those left out too.
+        max_pixels: larger images count as broken, see `read_image`.
+        on_done: called after each image, broken ones and those left out too.
 
     Raises:
         UserError: a result cannot be written. What was written before stays.
@@ -132,7 +132,7 @@ def predict_sources(
             on_done()
 
     def finish(source: Source, result: Future[None] | UserError) -> None:
-        if isinstance(result, UserError):  # a picture that cannot be read, or is too large for the memory
+        if isinstance(result, UserError):  # an image that cannot be read, or is too large for the memory
             summary.failed.append((source.path, str(result)))
         else:
             result.result()
@@ -156,11 +156,11 @@ def predict_sources(
 
 
 Read = tuple[Source, NDArray[np.uint8] | UserError]
-"""A photograph, or why it could not be read."""
+"""An image, or why it could not be read."""
 
 
 def _groups(segmenter: Segmenter, readings: Iterable[tuple[Source, Future[NDArray[np.uint8]]]]) -> Iterator[list[Read]]:
-    """Photographs as they come, neighbours of one size together, as many as `GROUP_PIXELS` allows."""
+    """Images as they come, neighbours of one size together, as many as `GROUP_PIXELS` allows."""
     group: list[Read] = []
     room = 0
     shape: tuple[int, ...] | None = None
@@ -188,7 +188,7 @@ def _groups(segmenter: Segmenter, readings: Iterable[tuple[Source, Future[NDArra
 def _segmented(
     segmenter: Segmenter, group: list[Read], with_confidence: bool
 ) -> Iterator[tuple[Source, Segmentation | UserError]]:
-    """Each photograph of a group with its segmentation, or with what went wrong."""
+    """Each image of a group with its segmentation, or with what went wrong."""
     images = [image for _, image in group if not isinstance(image, UserError)]
     if len(images) > 1:
         try:

@@ -1,4 +1,4 @@
-"""Reading ahead: the next pictures are decoded in a thread while the network works on this one."""
+"""Reading ahead: the next images are decoded in a thread while the network works on this one."""
 
 from __future__ import annotations
 

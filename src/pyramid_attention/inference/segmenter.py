@@ -1,4 +1,4 @@
-"""The Segmenter: one picture in, one Segmentation out, whatever the engine and however large the picture.
+"""The Segmenter: one image in, one Segmentation out, whatever the engine and however large the image.
 
 Evaluation, prediction and everything else that runs a network goes through it, so what is measured is what the user
 gets.
@@ -27,9 +27,9 @@ from .upsample import Axis, best_labels, confidence
 
 Scalar = TypeVar("Scalar", np.uint8, np.float32)
 WHOLE_PIXELS = 1 << 22
-"""Pictures with more pixels (4 megapixels) are segmented by tiles of as many."""
-SIDE = "longer_side"
-"""The metadata's name for the side to which a model asks larger pictures to be shrunk."""
+"""Images with more pixels (4 megapixels) are segmented by tiles of as many."""
+MAX_SIZE = "max_size"
+"""The metadata's name for the side to which a model asks larger images to be shrunk."""
 LARGEST_OVERLAP = 384
 """Of tiles, in pixels, where nobody says how much."""
 LEAST_TILE = 128
@@ -37,12 +37,12 @@ LEAST_TILE = 128
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What a network sees in a picture of H×W pixels."""
+    """What a network sees in an image of H×W pixels."""
 
     labels: NDArray[np.uint8]
     """H×W class ids."""
     image: NDArray[np.uint8]
-    """The picture itself, H×W×3 RGB, upright."""
+    """The image itself, H×W×3 RGB, upright."""
     classes: ClassTable
     find_confidence: Callable[[], NDArray[np.float32]] = field(repr=False)
     """Computes `confidence`."""
@@ -53,7 +53,7 @@ class Segmentation:
         return self.find_confidence()
 
     def overlay(self, alpha: float = 0.5) -> NDArray[np.uint8]:
-        """The classes' colours laid over the picture: H×W×3 uint8, (1 − alpha) × picture + alpha × colour.
+        """The classes' colours laid over the image: H×W×3 uint8, (1 − alpha) × image + alpha × colour.
 
         Raises:
             ValueError: alpha outside 0 … 1.
@@ -65,33 +65,33 @@ class Segmentation:
 
 
 class Segmenter:
-    """Segments photographs of any size ≥ 1×1 with one engine.
+    """Segments images of any size ≥ 1×1 with one engine.
 
     Args:
         engine: what runs the network.
-        tile: pictures with a longer side are segmented by tiles of at most this many pixels a side (rounded down to a
+        tile: images with a longer side are segmented by tiles of at most this many pixels a side (rounded down to a
             multiple of 32); by default those of more than `WHOLE_PIXELS`, by tiles of 2048.
         overlap: of the tiles, in pixels (rounded down to a multiple of 32); by default half a tile, at most 384.
-        side: pictures with a longer side are shrunk to this one for the network, and their labels found for every pixel
-            all the same; 0 never shrinks. By default what the model says of itself ("longer_side" in its metadata),
-            since one that was trained on small photographs sees nothing in large ones; with `tile`, 0.
+        max_size: images with a longer side are shrunk to this one for the network, and their labels found for every
+            pixel all the same; 0 never shrinks. By default what the model says of itself ("max_size" in its metadata),
+            since one that was trained on small images sees nothing in large ones; with `tile`, 0.
 
     Raises:
         UserError: a tile of less than 128 pixels, an overlap of more than half of it, or a side of less than 32.
     """
 
     def __init__(
-        self, engine: Engine, *, tile: int | None = None, overlap: int | None = None, side: int | None = None
+        self, engine: Engine, *, tile: int | None = None, overlap: int | None = None, max_size: int | None = None
     ) -> None:
         if tile is not None and tile < LEAST_TILE:
             raise UserError(f"tiles have at least {LEAST_TILE} pixels a side, not {tile}")
-        if side is None:
-            side = engine.metadata.get(SIDE, 0) if tile is None else 0
-        if not isinstance(side, int) or 0 != side < MIN_SIDE:
-            raise UserError(f"pictures are shrunk to a side of {MIN_SIDE} pixels or more (0: never), not {side!r}")
+        if max_size is None:
+            max_size = engine.metadata.get(MAX_SIZE, 0) if tile is None else 0
+        if not isinstance(max_size, int) or 0 != max_size < MIN_SIDE:
+            raise UserError(f"images are shrunk to a side of {MIN_SIDE} pixels or more (0: never), not {max_size!r}")
         self.engine = engine
         self.tile = tile
-        self.side = side or None
+        self.max_size = max_size or None
         self._size = (tile or int(WHOLE_PIXELS**0.5)) // STEP * STEP
         self._overlap = (min(self._size // 2, LARGEST_OVERLAP) if overlap is None else overlap) // STEP * STEP
         if not 0 < self._overlap <= self._size // 2:
@@ -116,7 +116,7 @@ class Segmenter:
         engine: str = "auto",
         tta: bool = False,
         tile: int | None = None,
-        side: int | None = None,
+        max_size: int | None = None,
         classes: Sequence[str] | None = None,
         precision: str = "fp32",
         compile: bool = False,
@@ -130,7 +130,7 @@ class Segmenter:
             engine: what runs it: "onnxruntime" or "openvino" an exported file, "torch" all else; "auto" is ONNX Runtime
                 for a file.
             tta: average over scales and flip, see `inference.tta`.
-            tile, side: see the class.
+            tile, max_size: see the class.
             classes: names for the classes of an exported file that does not hold them.
             precision, compile: of the torch engine, see `TorchEngine`.
 
@@ -145,21 +145,21 @@ class Segmenter:
             from .tta import AugmentedEngine
 
             runs = AugmentedEngine(runs)
-        return cls(runs, tile=tile, side=side)
+        return cls(runs, tile=tile, max_size=max_size)
 
     def __call__(
-        self, picture: str | os.PathLike[str] | NDArray[np.generic] | Image.Image, *, with_confidence: bool = False
+        self, given: str | os.PathLike[str] | NDArray[np.generic] | Image.Image, *, with_confidence: bool = False
     ) -> Segmentation:
-        """Segment a photograph: a path, an array H×W×3 (or H×W, grey) of uint8, or a Pillow image.
+        """Segment an image: a path, an array H×W×3 (or H×W, grey) of uint8, or a Pillow image.
 
         Args:
-            picture: which.
-            with_confidence: the confidence will be asked for; saves segmenting the tiles of a large picture once more.
+            image: which.
+            with_confidence: the confidence will be asked for; saves segmenting the tiles of a large image once more.
 
         Raises:
-            UserError: the picture cannot be read, or memory does not hold it.
+            UserError: the image cannot be read, or memory does not hold it.
         """
-        image = read_image(picture) if isinstance(picture, (str, os.PathLike)) else to_image_array(picture)
+        image = read_image(given) if isinstance(given, (str, os.PathLike)) else to_image_array(given)
         if not self.tiles(image.shape):
             return self.batch([image])[0]
         tile, overlap = self._size, self._overlap
@@ -174,39 +174,39 @@ class Segmenter:
         return Segmentation(_nearest(labels, image.shape), image, self.classes, find)
 
     def seen_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width in which the network sees a picture."""
-        if self.side is None or max(height, width) <= self.side:
+        """Height and width in which the network sees an image."""
+        if self.max_size is None or max(height, width) <= self.max_size:
             return height, width
-        factor = self.side / max(height, width)
+        factor = self.max_size / max(height, width)
         return max(1, round(height * factor)), max(1, round(width * factor))
 
     def shrunk(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The picture as the network sees it; each new pixel a weighted mean of those it stands for."""
+        """The image as the network sees it; each new pixel a weighted mean of those it stands for."""
         height, width = self.seen_size(*image.shape[:2])
         if (height, width) == image.shape[:2]:
             return image
         return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
     def tiles(self, shape: Sequence[int]) -> bool:
-        """Whether a picture of `shape` = (H, W, …) is segmented by tiles."""
+        """Whether an image of `shape` = (H, W, …) is segmented by tiles."""
         height, width = self.seen_size(*shape[:2])
         return height * width > WHOLE_PIXELS if self.tile is None else max(height, width) > self._size
 
     def _axis(self, points: int, padded: int, seen: int, pixels: int) -> Axis:
-        """Where the pixels of one side of a picture lie between the points of its scores."""
+        """Where the pixels of one side of an image lie between the points of its scores."""
         aligned = self.engine.align_corners
         if seen == pixels:
             return Axis.between(points, padded, aligned).part(0, pixels)
         return Axis.between(points, pixels, aligned, covered=(seen - aligned) / max(padded - aligned, 1))
 
     def batch(self, images: Sequence[NDArray[np.uint8]]) -> list[Segmentation]:
-        """Segment several pictures of one size H×W×3 (uint8) at once, none of them by tiles.
+        """Segment several images of one size H×W×3 (uint8) at once, none of them by tiles.
 
         Raises:
             UserError: memory does not hold them.
         """
         seen = [self.shrunk(image) for image in images]
-        pixels = pad(np.stack(seen), self.engine.multiple)
+        pixels = pad(np.stack(seen), self.engine.size_divisor)
         scores = self.engine(pixels)
         rows, columns = (
             self._axis(points, pixels.shape[axis + 1], seen[0].shape[axis], images[0].shape[axis])

@@ -1,4 +1,4 @@
-"""Which photographs a prediction is asked for, and under which name each result is written."""
+"""Which images a prediction is asked for, and under which name each result is written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Failure = tuple[Path, str]
 
 @dataclass(frozen=True)
 class Source:
-    """A photograph, and where its results go."""
+    """An image, and where its results go."""
 
     path: Path
     labels: Path
@@ -33,17 +33,17 @@ class Source:
 
 @dataclass
 class Sources:
-    """What a list of inputs stands for: the photographs in order, and the inputs that stand for nothing."""
+    """What a list of inputs stands for: the images in order, and the inputs that stand for nothing."""
 
     found: list[Source] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
 
 
 def find_sources(inputs: Iterable[str | Path], out: str | Path) -> Sources:
-    """Expand image files, folders and glob patterns (with ** too) into photographs.
+    """Expand image files, folders and glob patterns (with ** too) into images.
 
-    A folder gives every picture below it, its relative path kept in the results' names; hidden files, files without a
-    picture's suffix and the output folder, where it lies inside, are left out. A pattern keeps the path from its first
+    A folder gives every image below it, its relative path kept in the results' names; hidden files, files without a
+    image's suffix and the output folder, where it lies inside, are left out. A pattern keeps the path from its first
     wildcard on. A file that is named itself is taken whatever its suffix. Files that would get one name (a.jpg, a.png)
     are written as a_jpg and a_png.
 
@@ -64,7 +64,7 @@ def find_sources(inputs: Iterable[str | Path], out: str | Path) -> Sources:
         except UserError as error:
             sources.failed.append((Path(given), str(error)))
     if not paths:
-        raise UserError(sources.failed[0][1] if sources.failed else "no photograph was named")
+        raise UserError(sources.failed[0][1] if sources.failed else "no image was named")
     names = Counter(relative.with_suffix("") for _, relative in paths.values())
     for path, relative in paths.values():
         stem = relative.with_suffix("")
@@ -76,15 +76,15 @@ def find_sources(inputs: Iterable[str | Path], out: str | Path) -> Sources:
 
 
 def _check_results(sources: list[Source]) -> None:
-    """Check that no result takes the place of a photograph or of another result."""
-    photographs = {source.path.resolve(): source.path for source in sources}
+    """Check that no result takes the place of an image or of another result."""
+    images = {source.path.resolve(): source.path for source in sources}
     written: dict[Path, Path] = {}
     for source in sources:
         for result in (source.labels, source.overlay, source.confidence):
             place = result.resolve()
-            if place in photographs:
+            if place in images:
                 raise UserError(
-                    f"{result}, a result for {source.path}, would overwrite the photograph {photographs[place]}; choose"
+                    f"{result}, a result for {source.path}, would overwrite the image {images[place]}; choose"
                     " another folder with --out"
                 )
             if place in written:
@@ -96,36 +96,36 @@ def _check_results(sources: list[Source]) -> None:
 
 
 def _expand(given: str | Path, out: Path) -> Iterator[tuple[Path, Path]]:
-    """The photographs of one input, each with its path relative to the input."""
+    """The images of one input, each with its path relative to the input."""
     path = Path(given)
     if path.is_dir():
         if path.resolve() == out.resolve():
             raise UserError(f"{path} is both input and output folder; choose another with --out")
         base, candidates = path, _walk(path)
-        nothing = f"the folder {path} holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))})"
+        nothing = f"the folder {path} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})"
     elif glob.has_magic(str(given)) and not path.exists():
         fixed = list(path.parts)
         while any(glob.has_magic(part) for part in fixed):
             fixed.pop()
         base, candidates = Path(*fixed), (Path(match) for match in sorted(glob.glob(str(given), recursive=True)))
-        nothing = f"no picture matches {given}; check the pattern"
+        nothing = f"no image matches {given}; check the pattern"
     elif path.exists():
         yield path, Path(path.name)
         return
     else:
         raise UserError(f"{path} does not exist; check the path")
     results = out.resolve() if base.resolve() in out.resolve().parents else None
-    pictures = [
+    images = [
         candidate
         for candidate in candidates
         if candidate.suffix.lower() in IMAGE_SUFFIXES
         and candidate.is_file()
         and not (results and candidate.resolve().is_relative_to(results))
     ]
-    if not pictures:
+    if not images:
         raise UserError(nothing)
-    for picture in pictures:
-        yield picture, picture.relative_to(base)
+    for image in images:
+        yield image, image.relative_to(base)
 
 
 def _walk(folder: Path) -> Iterator[Path]:

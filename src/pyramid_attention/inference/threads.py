@@ -1,4 +1,4 @@
-"""How many cores this process may use: what the system, a container and the user allow, whatever the machine has."""
+"""How many cores this process may use: what the operating system, a container and the user allow."""
 
 from __future__ import annotations
 

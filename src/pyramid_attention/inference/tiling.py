@@ -1,12 +1,12 @@
-"""Pictures too large to be segmented at once: overlapping tiles, their scores blended, in bounded memory.
+"""Images too large to be segmented at once: overlapping tiles, their scores blended, in bounded memory.
 
-Tiles begin at multiples of 32 pixels, so that the points of their scores are points of the whole picture's grid. Where
+Tiles begin at multiples of 32 pixels, so that the points of their scores are points of the whole image's grid. Where
 two tiles overlap, the outer quarter of the overlap counts for nothing (there the tile's border disturbs the scores) and
 over the middle half the weight goes from one to the other linearly. The blended scores are turned into labels a band of
-tiles at a time: besides picture and labels only one band is held, whatever the height.
+tiles at a time: besides image and labels only one band is held, whatever the height.
 
 A network without global pooling whose receptive field reaches no further than a quarter of the overlap gives the scores
-of the whole picture. One with global pooling, as PAN, sees the tile instead of the picture.
+of the whole image. One with global pooling, as PAN, sees the tile instead of the image.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .padding import MIN_SIDE, pad
 from .upsample import Axis, best_labels, confidence
 
 STEP = 32
-"""Tiles begin at multiples of this: the coarsest stride of a backbone, and the largest `Engine.multiple`."""
+"""Tiles begin at multiples of this: the coarsest stride of a backbone, and the largest `Engine.size_divisor`."""
 
 Span = tuple[int, int]
 """Where a tile begins and ends along a side, in pixels."""
@@ -68,7 +68,7 @@ def blend_weights(begins: list[int], ends: list[int], trim: float, ramp: float) 
 def segment_tiles(
     engine: Engine, image: NDArray[np.uint8], tile: int, overlap: int, with_confidence: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
-    """Segment a picture by its tiles.
+    """Segment an image by its tiles.
 
     Args:
         engine: scores each tile.
@@ -86,7 +86,7 @@ def segment_tiles(
     bands, columns = plan_tiles(height, tile, overlap), plan_tiles(width, tile, overlap)
 
     def score(band: Span, column: Span) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = engine(pad(image[None, slice(*band), slice(*column)], engine.multiple))[0]
+        scores: NDArray[np.float32] = engine(pad(image[None, slice(*band), slice(*column)], engine.size_divisor))[0]
         return scores
 
     # Two tiles tell how many points there are: the first how many for a pixel, the last how many at the end.
@@ -97,7 +97,7 @@ def segment_tiles(
     density = first.shape[1] / (bands[0][1] - bands[0][0])
     trim, ramp = overlap / 4 * density, overlap / 2 * density
     down, across = blend_weights(tops, bottoms, trim, ramp), blend_weights(lefts, rights, trim, ramp)
-    seen = [max(MIN_SIDE, -(-side // engine.multiple) * engine.multiple) for side in (height, width)]
+    seen = [max(MIN_SIDE, -(-side // engine.size_divisor) * engine.size_divisor) for side in (height, width)]
     rows = Axis.between(bottoms[-1], seen[0], engine.align_corners).part(0, height)
     sides = Axis.between(rights[-1], seen[1], engine.align_corners).part(0, width)
 

@@ -29,7 +29,7 @@ class AugmentedEngine:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.classes, self.multiple, self.align_corners = engine.classes, engine.multiple, engine.align_corners
+        self.classes, self.size_divisor, self.align_corners = engine.classes, engine.size_divisor, engine.align_corners
 
     @property
     def metadata(self) -> Mapping[str, Any]:
@@ -37,7 +37,7 @@ class AugmentedEngine:
         return self.engine.metadata
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Score pictures N×H×W×3 (uint8) → N×C×h×w (float32): the logarithms of the mean probabilities.
+        """Score images N×H×W×3 (uint8) → N×C×h×w (float32): the logarithms of the mean probabilities.
 
         Raises:
             UserError: as the engine.
@@ -50,13 +50,13 @@ class AugmentedEngine:
         return np.log(np.maximum(total / (2 * len(SCALES)), LEAST))
 
     def _probabilities(self, images: NDArray[np.uint8], grid: tuple[int, ...] | None) -> NDArray[np.float32]:
-        """The sum of the probabilities of pictures and of their mirror images at the points of a grid: N×C×h×w.
+        """The sum of the probabilities of images and of their mirror images at the points of a grid: N×C×h×w.
 
         Without a grid at the network's own points.
         """
 
         def view(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-            padded = pad(images, self.multiple)
+            padded = pad(images, self.size_divisor)
             scores = self.engine(padded)
             axes = []
             for points, seen, side, wanted in zip(
@@ -69,12 +69,12 @@ class AugmentedEngine:
             odds /= odds.sum(axis=1, keepdims=True)
             return odds
 
-        # First mirror, last mirror back: so a mirrored photograph gives the mirrored result to the bit.
+        # First mirror, last mirror back: so a mirrored image gives the mirrored result to the bit.
         return view(images) + view(images[:, :, ::-1])[..., ::-1]
 
 
 def _scaled(images: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
-    """Pictures N×H×W×3 at another size, as training scales them: bilinear, antialiased."""
+    """Images N×H×W×3 at another size, as training scales them: bilinear, antialiased."""
     if scale == 1:
         return images
     height, width = images.shape[1:3]

@@ -1,6 +1,6 @@
 """From the network's scores, one for every few pixels, to the label and the confidence of every pixel.
 
-A network scores a grid that is coarser than the picture (1/4 of it for PAN); between the points of the grid its scores
+A network scores a grid that is coarser than the image (1/4 of it for PAN); between the points of the grid its scores
 are bilinear. All engines give that grid, and what becomes of it is computed here, once for all of them.
 
 Most pixels need no arithmetic: where one class has the largest score at all four points around a pixel, it has the
@@ -43,7 +43,7 @@ class Axis:
 
     @classmethod
     def between(cls, points: int, pixels: int, align_corners: bool = False, covered: float = 1.0) -> Axis:
-        """The side of a picture with so many pixels, over a grid with so many points.
+        """The side of an image with so many pixels, over a grid with so many points.
 
         Points and pixels are squares side by side on the same stretch, or, with `align_corners`, the first and last
         points lie on the first and last pixels: `torch.nn.functional.interpolate`'s bilinear, of both kinds. With
@@ -129,7 +129,7 @@ def _labels_by_cell(scores: NDArray[np.float32], size: tuple[int, int], factors:
         )  # down×C×n
         between = _lerp(left[:, None], np.repeat(right[:, None], across, 1), shares[1])
         labels[y[chosen], :, x[chosen]] = _argmax(between.transpose(2, 0, 1, 3)).transpose(2, 0, 1)
-    skip = down - down // 2, across - across // 2  # the outermost cells stand out over the picture
+    skip = down - down // 2, across - across // 2  # the outermost cells stand out over the image
     whole = labels.reshape(height * down, width * across)
     return np.ascontiguousarray(whole[skip[0] : skip[0] + size[0], skip[1] : skip[1] + size[1]])
 

@@ -13,10 +13,10 @@ from .segmenter import Segmentation
 from .sources import Source
 
 Render = Callable[[Segmentation], NDArray[np.uint8]]
-"""Draws a segmentation as a picture H×W×3 uint8 (report.overlays.overlay_with_legend)."""
+"""Draws a segmentation as an image H×W×3 uint8 (report.overlays.overlay_with_legend)."""
 
 
-def confidence_picture(confidence: NDArray[np.float32]) -> NDArray[np.uint8]:
+def confidence_image(confidence: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Confidence 0 … 1 (H×W) as grey 0 … 255, rounded to the nearest: 255 is certain."""
     return np.rint(confidence * 255).astype(np.uint8)
 
@@ -24,10 +24,10 @@ def confidence_picture(confidence: NDArray[np.float32]) -> NDArray[np.uint8]:
 def write_results(
     segmentation: Segmentation, source: Source, overlay: Render | None = None, confidence: bool = False
 ) -> None:
-    """Write what was asked for of one photograph to the places that `source` names.
+    """Write what was asked for of one image to the places that `source` names.
 
-    The label map is an indexed PNG of class ids with the classes' palette, at the photograph's own size; the overlay a
-    JPEG drawn by `overlay`; the confidence an 8-bit grey PNG (`confidence_picture`).
+    The label map is an indexed PNG of class ids with the classes' palette, at the image's own size; the overlay a
+    JPEG drawn by `overlay`; the confidence an 8-bit grey PNG (`confidence_image`).
 
     Raises:
         UserError: a file cannot be written.
@@ -36,5 +36,5 @@ def write_results(
     if overlay is not None:
         write_image(source.overlay, overlay(segmentation))
     if confidence:
-        write_image(source.confidence, confidence_picture(segmentation.confidence))
+        write_image(source.confidence, confidence_image(segmentation.confidence))
     write_label_map(source.labels, segmentation.labels, segmentation.classes)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .architectures import PAN, build_model, list_architectures, list_options
 from .context.pyramid_attention import PyramidAttention
 from .network import SegmentationModel
-from .systems import PAN, build_model, list_options, list_systems
 
-__all__ = ["PAN", "PyramidAttention", "SegmentationModel", "build_model", "list_options", "list_systems"]
+__all__ = ["PAN", "PyramidAttention", "SegmentationModel", "build_model", "list_architectures", "list_options"]

@@ -31,30 +31,30 @@ REFUSALS = (
     TypeError,
     ValueError,
 )
-"""What timm and PyTorch raise, without system, where a model cannot do what is asked of it."""
+"""What timm and PyTorch raise, in no common way, where a model cannot do what is asked of it."""
 
 
 class Backbone(nn.Module):
     """Feature maps of a timm model: N×in_channels×H×W → four maps, fine to coarse, for any H and W ≥ 1.
 
-    Its batch norms are `Norm`s, so that it trains on a single small picture, too.
+    Its batch norms are `Norm`s, so that it trains on a single small image, too.
 
     Args:
         name: of the timm model, with or without the tag of its weights ("resnet101c", "resnet18.a1_in1k").
-        output_stride: 8, 16 or 32; the picture is never shrunk further.
-        in_channels: of the pictures.
+        output_stride: 8, 16 or 32; the image is never shrunk further.
+        in_channels: of the images.
         pretrained: load timm's weights, or those of a local file (its path).
         dilate_first: dilate the first convolution of a stage that does not shrink, too, for weights that were trained
             so elsewhere; ResNets only.
 
     Attributes:
         channels: of the four maps.
-        multiple: pictures are extended to a multiple of this by repeating their right and lower border; 1 for the usual
-            convolutional networks, 32 for those that cut the picture into patches and would drop what is over.
-        mean, std: of the pictures the weights were trained on, one number a channel on the scale 0 … 1.
+        size_divisor: images are extended to a multiple of this by repeating their right and lower border; 1 for usual
+            convolutional networks, 32 for those that cut the image into patches and would drop what is over.
+        mean, std: of the images the weights were trained on, one number a channel on the scale 0 … 1.
 
     Raises:
-        UserError: an unknown model; one that lacks the four maps, the output stride or freedom of picture size; weights
+        UserError: an unknown model; one that lacks the four maps, the output stride or freedom of image size; weights
             that cannot be had.
     """
 
@@ -78,7 +78,7 @@ class Backbone(nn.Module):
             body = _with_weights(name, pretrained, options)
         if dilate_first:
             _dilate_first(body, name, output_stride)
-        self.multiple = 1 if _refusal(body, (1, 1), in_channels, 32) is None else 32
+        self.size_divisor = 1 if _refusal(body, (1, 1), in_channels, 32) is None else 32
         self.body: nn.Module = convert_norms(body).train()
         if not pretrained:
             _open_branches(self.body)
@@ -89,15 +89,15 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """N×in_channels×H×W → the maps at 1/4, 1/8, 1/16, 1/32 (none smaller than 1/output_stride)."""
-        if self.multiple > 1:
+        if self.size_divisor > 1:
             height, width = images.shape[-2:]
             more_height, more_width = (self.extended(side) - side for side in (height, width))
             images = F.pad(images, (0, more_width, 0, more_height), mode="replicate")
         return _maps(self.body, images)
 
     def extended(self, side: int) -> int:
-        """The next multiple of `multiple`."""
-        return (side + self.multiple - 1) // self.multiple * self.multiple
+        """The next multiple of `size_divisor`."""
+        return (side + self.size_divisor - 1) // self.size_divisor * self.size_divisor
 
 
 def _maps(body: nn.Module, images: Tensor) -> list[Tensor]:
@@ -122,9 +122,9 @@ def _indices(name: str) -> tuple[int, ...]:
 
 
 def _of_any_size(name: str, output_stride: int, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The model without weights and the options that made it, found to work on a picture it was not made for."""
+    """The model without weights and the options that made it, found to work on an image it was not made for."""
     first: str | None = None
-    # Windowed transformers take pictures of any size if told so; the other models do not know the option.
+    # Windowed transformers take images of any size if told so; the other models do not know the option.
     for attempt in (options, options | {"strict_img_size": False}):
         try:
             body = timm.create_model(name, features_only=True, **attempt).eval()
@@ -136,13 +136,13 @@ def _of_any_size(name: str, output_stride: int, options: dict[str, Any]) -> tupl
                 return body, attempt
         first = first or refusal
     raise UserError(
-        f"backbone '{name}' does not work at output stride {output_stride} for pictures of any size ({first});"
+        f"backbone '{name}' does not work at output stride {output_stride} for images of any size ({first});"
         " try output stride 32 or a convolutional backbone"
     )
 
 
 def _refusal(body: nn.Module, size: tuple[int, int], in_channels: int, output_stride: int) -> str | None:
-    """Why a model in evaluation mode does not give its four maps of a picture of this size, or None if it does."""
+    """Why a model in evaluation mode does not give its four maps of an image of this size, or None if it does."""
     expected = [tuple(-(-side // min(stride, output_stride)) for side in size) for stride in STRIDES]
     try:
         with torch.no_grad():
@@ -212,7 +212,7 @@ def _reason(error: Exception) -> str:
 
 
 def _per_channel(values: tuple[float, ...], in_channels: int) -> tuple[float, ...]:
-    """The statistics of RGB for pictures of three channels, for others their mean in every channel."""
+    """The statistics of RGB for images of three channels, for others their mean in every channel."""
     if in_channels == len(values):
         return tuple(float(value) for value in values)
     return (sum(values) / len(values),) * in_channels

@@ -2,7 +2,7 @@
 
 Batch normalisation (Ioffe and Szegedy 2015) cannot train on one value a channel: its variance is zero and PyTorch
 raises an error. A network with global pooling meets that case with a batch of one, and every norm of it does on a
-picture of one pixel. `Norm` then uses its running statistics and leaves them as they are. The classes of timm that fuse
+image of one pixel. `Norm` then uses its running statistics and leaves them as they are. The classes of timm that fuse
 norm, drop and activation are covered, so that a whole backbone can be converted.
 """
 
@@ -174,7 +174,7 @@ def global_average(x: Tensor) -> Tensor:
 def of_global_average(block: nn.Module, x: Tensor) -> Tensor:
     """A block applied to the mean over all places: N×C×H×W → N×out×1×1, in single precision under autocast.
 
-    The means of different pictures can differ by less than half precision resolves, and a norm would enlarge that.
+    The means of different images can differ by less than half precision resolves, and a norm would enlarge that.
     """
     if torch.is_autocast_enabled(x.device.type):
         with torch.autocast(x.device.type, enabled=False):

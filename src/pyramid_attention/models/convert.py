@@ -22,9 +22,9 @@ from torch import Tensor
 
 from ..classes import ClassTable
 from ..errors import UserError
+from .architectures import build_model
 from .folder import misfit
 from .network import SegmentationModel
-from .systems import build_model
 
 THEIR_OPTIONS: dict[str, Any] = {
     "attention_channels": 1,

@@ -1,4 +1,4 @@
-"""What a network costs: its parameters, the work of one picture, and the time that takes here."""
+"""What a network costs: its parameters, the work of one image, and the time that takes here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .network import SegmentationModel
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a network for one picture.
+    """Of a network for one image.
 
     Attributes:
         parameters: numbers that are learnt.
@@ -26,28 +26,28 @@ class Cost:
 
 
 def measure_cost(network: SegmentationModel, size: tuple[int, int]) -> Cost:
-    """Count the parameters, and the operations for one picture of `size` = (height, width).
+    """Count the parameters, and the operations for one image of `size` = (height, width).
 
     The network is left in evaluation mode.
     """
-    picture = torch.zeros(1, network.config["in_channels"], *size, device=next(network.parameters()).device)
+    image = torch.zeros(1, network.config["in_channels"], *size, device=next(network.parameters()).device)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network.eval()(picture)
+        network.eval()(image)
     return Cost(sum(parameter.numel() for parameter in network.parameters()), counter.get_total_flops())
 
 
 def measure_latency(network: SegmentationModel, size: tuple[int, int], rounds: int = 5) -> float:
-    """Seconds for one picture of `size` = (height, width) on the network's device: the median after one to warm up.
+    """Seconds for one image of `size` = (height, width) on the network's device: the median after one to warm up.
 
     The network is left in evaluation mode.
     """
     device = next(network.parameters()).device
-    picture = torch.zeros(1, network.config["in_channels"], *size, device=device)
+    image = torch.zeros(1, network.config["in_channels"], *size, device=device)
     network.eval()
     seconds = []
     with torch.inference_mode():
         for _ in range(rounds + 1):
             began = time.perf_counter()
-            network(picture).sum().item()  # a number on the CPU: a GPU has finished by then
+            network(image).sum().item()  # a number on the CPU: a GPU has finished by then
             seconds.append(time.perf_counter() - began)
     return statistics.median(seconds[1:])

@@ -25,8 +25,8 @@ from safetensors.torch import load_file, save_file
 from ..classes import ClassTable
 from ..errors import UserError
 from ..files import make_folder, whole_file
+from .architectures import ARCHITECTURES, build_model
 from .network import SegmentationModel
-from .systems import SYSTEMS, build_model
 
 FORMAT_VERSION = 1
 LIBRARY_VERSION = version("pyramid-attention")
@@ -202,10 +202,10 @@ def card(config: dict[str, Any], parameters: int) -> str:
 library_name: pyramid-attention
 pipeline_tag: image-segmentation
 ---
-# {model["system"]} on {model["backbone"]}
+# {model["architecture"]} on {model["backbone"]}
 
 Semantic segmentation into {model["num_classes"]} classes{": " if classes else ""}{", ".join(classes)}.
-{parameters:,} parameters. {SYSTEMS[model["system"]].paper}.
+{parameters:,} parameters. {ARCHITECTURES[model["architecture"]].paper}.
 
 ```python
 from pyramid_attention import Segmenter

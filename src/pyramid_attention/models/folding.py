@@ -26,7 +26,7 @@ Convolution = (nn.Conv2d, nn.ConvTranspose2d)
 
 
 def example() -> Tensor:
-    """A normalised picture N×3×H×W to find out with what stands behind what."""
+    """A normalised image N×3×H×W to find out with what stands behind what."""
     return torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 
 
@@ -39,7 +39,7 @@ def fold(network: SegmentationModel, images: Tensor) -> bool:
 
     Args:
         network: changed; its scores stay what they are, but for rounding.
-        images: a normalised picture N×3×H×W to run it on.
+        images: a normalised image N×3×H×W to run it on.
 
     Returns:
         Whether pixels are now to be given unscaled.
@@ -60,7 +60,7 @@ def fold(network: SegmentationModel, images: Tensor) -> bool:
     hooks = [module.register_forward_pre_hook(used) for module in network.modules()]
     hooks += [module.register_forward_hook(made) for module in network.modules() if isinstance(module, Convolution)]
     with torch.no_grad():
-        network.eval().coarse_scores(images)
+        network.eval().coarse_logits(images)
     for hook in hooks:
         hook.remove()
 

@@ -5,7 +5,7 @@ backbone and brings in the surroundings; the *decoder* brings back the detail fr
 
     context(in_channels, …):                      has `out_channels`; N×in×h×w → N×out×h×w
     decoder(in_channels, context_channels, …):    has `out_channels`; four maps and the context → N×out×h×w, at most at
-                                                  1/4 of the picture
+                                                  1/4 of the image
 A decoder with `num_classes` among its options gives scores already and gets no head.
 """
 
@@ -29,7 +29,7 @@ from .blocks import Head, resize
 
 @contextmanager
 def exportable() -> Iterator[None]:
-    """Let `torch.export` trace maps that have one pixel for some sizes of the picture and more for others.
+    """Let `torch.export` trace maps that have one pixel for some sizes of the image and more for others.
 
     It would bind the graph to the kind of its example, although one pixel is nothing special to any operation here.
     """
@@ -51,7 +51,7 @@ class SegmentationModel(nn.Module):
 
     Attributes:
         classes: what the scores mean, or None where nobody said so. Saved with the model.
-        mean, std: how pictures are to be normalised, one number a channel on the scale 0 … 1: (picture - mean) / std.
+        mean, std: how images are to be normalised, one number a channel on the scale 0 … 1: (image - mean) / std.
         metadata: what else is saved with the model (data set, training, results), as plain JSON.
     """
 
@@ -70,16 +70,16 @@ class SegmentationModel(nn.Module):
         self._classes: ClassTable | None = None
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised pictures N×in_channels×H×W (float) → scores N×num_classes×H×W before the softmax; any H, W ≥ 1."""
+        """Normalised images N×in_channels×H×W (float) → scores N×num_classes×H×W before the softmax; any H, W ≥ 1."""
         with exportable():
             height, width = images.shape[-2:]
             seen = self.backbone.extended(height), self.backbone.extended(width)
-            return resize(self.coarse_scores(images), seen, self.align_corners)[..., :height, :width]
+            return resize(self.coarse_logits(images), seen, self.align_corners)[..., :height, :width]
 
-    def coarse_scores(self, images: Tensor) -> Tensor:
-        """The scores as the decoder's map has them, coarser than the picture: N×in_channels×H×W → N×num_classes×h×w.
+    def coarse_logits(self, images: Tensor) -> Tensor:
+        """The scores as the decoder's map has them, coarser than the image: N×in_channels×H×W → N×num_classes×h×w.
 
-        They lie over the picture as the backbone sees it, extended to a multiple of `backbone.multiple`.
+        They lie over the image as the backbone sees it, extended to a multiple of `backbone.size_divisor`.
         """
         features = self.backbone(images)
         context = self.context(features[-1])

@@ -1,1 +1,1 @@
-"""What a person looks at: legends, overlays, sheets of pictures, curves, tables, progress bars."""
+"""What a person looks at: legends, overlays, sheets of images, curves, tables, progress bars."""

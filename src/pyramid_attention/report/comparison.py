@@ -1,7 +1,7 @@
 """Variants of a network compared over seeds: tables in Markdown and CSV, and a plot of accuracy against cost.
 
 A spread is the sample standard deviation over seeds. A difference from the reference is taken seed by seed and then
-averaged, since runs of one seed share the order of the pictures and their augmentation.
+averaged, since runs of one seed share the order of the images and their augmentation.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Cost(Protocol):
 
     @property
     def flops(self) -> int:
-        """Operations for one picture, a multiply-add counted as 2."""
+        """Operations for one image, a multiply-add counted as 2."""
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Comparison:
 
     Attributes:
         title, budget: what is compared, and what each was given, in words.
-        split: what it was measured on; size: (height, width) of its pictures.
+        split: what it was measured on; size: (height, width) of its images.
         reference: the variant the others are compared with.
         seeds: of the runs.
         classes: their names.
@@ -144,7 +144,7 @@ def overall_table(comparison: Comparison) -> str:
         parameters = "–" if variant.cost is None else f"{variant.cost.parameters / 1e6:.2f}"
         gflops = "–" if variant.cost is None else f"{variant.cost.flops / 1e9:.2f}"
         rows.append((name, comparison.miou(name).text(), difference, str(len(variant.runs)), parameters, gflops))
-    note = f"GFLOPs: for one picture of {width}×{height}, a multiply-add counted as 2."
+    note = f"GFLOPs: for one image of {width}×{height}, a multiply-add counted as 2."
     return f"{markdown(rows)}\n\n{note}\n"
 
 
@@ -248,7 +248,7 @@ def _plot(comparison: Comparison, path: Path) -> None:
         )
     height, width = comparison.size
     axes.set(
-        xlabel=f"GFLOPs for a picture of {width}×{height}",
+        xlabel=f"GFLOPs for an image of {width}×{height}",
         ylabel=f"mIoU on {comparison.split}, %",
         title=comparison.title,
     )

@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture: each row in shares of its true class."""
+"""The confusion matrix as an image: each row in shares of its true class."""
 
 from __future__ import annotations
 

@@ -16,12 +16,12 @@ CURVES = (
 
 
 def plot_curves(rows: Sequence[Mapping[str, float | int | None]], path: str | Path) -> None:
-    """Draw three curves one below the other, into a picture at `path`.
+    """Draw three curves one below the other, into an image at `path`.
 
     Args:
         rows: one an epoch, with the keys `epoch`, `train_loss`, `val_miou` and `learning_rate`; None where there is no
             value (an epoch without validation).
-        path: the picture's file, PNG by its suffix; written whole or not at all.
+        path: the image's file, PNG by its suffix; written whole or not at all.
 
     Raises:
         MissingExtra: matplotlib is not installed.

@@ -22,13 +22,13 @@ KINDS = {
 
 
 def class_table(inspection: Inspection) -> list[list[str]]:
-    """Rows of text, headings first: of each class, void last, its share and how many photographs show it, by split."""
+    """Rows of text, headings first: of each class, void last, its share and how many images show it, by split."""
     classes = inspection.dataset.classes
     shares = [split.shares for split in inspection.splits]
-    photographs = [split.photographs for split in inspection.splits]
+    images = [split.images for split in inspection.splits]
     rows = [["id", "class", *(heading for split in inspection.splits for heading in (split.name, "photos"))]]
     for k, name in enumerate((*classes.names, classes.void_name)):
-        cells = [cell for share, number in zip(shares, photographs, strict=True) for cell in (share[k], number[k])]
+        cells = [cell for share, number in zip(shares, images, strict=True) for cell in (share[k], number[k])]
         rows.append(
             [
                 str(k) if k < len(classes) else "–",
@@ -39,13 +39,13 @@ def class_table(inspection: Inspection) -> list[list[str]]:
     return rows
 
 
-def _photographs(count: int) -> str:
-    return f"{count:,} photograph{'' if count == 1 else 's'}"
+def _images(count: int) -> str:
+    return f"{count:,} image{'' if count == 1 else 's'}"
 
 
 def split_line(split: SplitInspection) -> str:
-    """One line: how many photographs a split has and of which sizes (width × height)."""
-    line = f"{split.name}: {_photographs(len(split.findings))}"
+    """One line: how many images a split has and of which sizes (width × height)."""
+    line = f"{split.name}: {_images(len(split.findings))}"
     if not split.sizes:
         return line
     if len(split.sizes) == 1:
@@ -60,17 +60,17 @@ def split_line(split: SplitInspection) -> str:
 
 
 def remark_lines(inspection: Inspection) -> Iterator[str]:
-    """What the user should know of: notes, classes that training never sees, photographs that two splits share."""
+    """What the user should know of: notes, classes that training never sees, images that two splits share."""
     for note in inspection.dataset.notes:
         yield f"note: {note}"
     names = inspection.dataset.classes.names
     for split in inspection.splits:
-        if absent := [name for name, number in zip(names, split.photographs[:-1], strict=True) if not number]:
-            yield f"note: no photograph of {split.name} shows {', '.join(absent)}"
+        if absent := [name for name, number in zip(names, split.images[:-1], strict=True) if not number]:
+            yield f"note: no image of {split.name} shows {', '.join(absent)}"
     pairs = Counter((one.first[0], one.second[0], one.kind) for one in inspection.duplicates)
     for (first, second, kind), count in pairs.items():
         verb = "is" if count == 1 else "are"
-        yield f"duplicates: {_photographs(count)} of {second} {verb} in {first} too ({KINDS[kind]})"
+        yield f"duplicates: {_images(count)} of {second} {verb} in {first} too ({KINDS[kind]})"
         if kind == "file":
             continue  # one name: nothing to compare
         those = [
@@ -102,12 +102,12 @@ def advice_lines(advice: Advice) -> Iterator[str]:
 
 
 def write_overlay_sheet(samples: Sequence[tuple[str, Sample]], inspection: Inspection, path: Path) -> None:
-    """Write a sheet of overlaid samples, each with its split and name, as one picture.
+    """Write a sheet of overlaid samples, each with its split and name, as one image.
 
     Args:
         samples: split and sample of each, at least one (see `choose_shown`).
         inspection: whose classes they have.
-        path: the picture's file.
+        path: the image's file.
 
     Raises:
         UserError: a sample cannot be read any more, or the file cannot be written.

@@ -1,4 +1,4 @@
-"""The legend of a segmented picture: a colour and a name for each class that occurs in it."""
+"""The legend of a segmented image: a colour and a name for each class that occurs in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WHITE, INK = (255, 255, 255), (30, 30, 30)
 
 
 def text_size_for(height: int, width: int) -> int:
-    """Text size in pixels that can be read beside a picture of this size when the whole is looked at."""
+    """Text size in pixels that can be read beside an image of this size when the whole is looked at."""
     return max(13, round(0.022 * max(height, width)))
 
 

@@ -1,4 +1,4 @@
-"""An overlay that explains itself: the picture under the colours of its classes, and the legend below."""
+"""An overlay that explains itself: the image under the colours of its classes, and the legend below."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .legend import legend, present, text_size_for
 def overlay_with_legend(segmentation: Segmentation, alpha: float = 0.5) -> NDArray[np.uint8]:
     """The overlay of a segmentation with a legend of the classes that occur in it (H'×W'×3 uint8).
 
-    The picture keeps its pixels, top left; the legend's text grows with it. A picture narrower than a class's name gets
+    The image keeps its pixels, top left; the legend's text grows with it. An image narrower than a class's name gets
     white to its right.
     """
     overlay = segmentation.overlay(alpha)

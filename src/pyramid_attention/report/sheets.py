@@ -1,4 +1,4 @@
-"""Sheets of pictures with a legend: photograph, truth and prediction side by side, or overlays of what masks say."""
+"""Sheets of images with a legend: image, truth and prediction side by side, or overlays of what masks say."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from PIL import Image, ImageDraw
 from ..classes import ClassTable
 from .legend import INK, WHITE, font_of, legend, present
 
-COLUMNS = ("photograph", "truth", "prediction")
+COLUMNS = ("image", "truth", "prediction")
 CELL = 400
-"""Width of a picture on the sheet in pixels; its height follows, up to the same number."""
+"""Width of an image on the sheet in pixels; its height follows, up to the same number."""
 TEXT, LINE, GAP = 16, 26, 10
-"""The size of letters, the height of a line and the space between pictures, in pixels."""
+"""The size of letters, the height of a line and the space between images, in pixels."""
 SMOOTH, EXACT = Image.Resampling.LANCZOS, Image.Resampling.NEAREST
 
 
 @dataclass(frozen=True)
 class Row:
-    """One sample of a sheet: a line of text, the photograph (H×W×3), the masks of truth and prediction (H×W)."""
+    """One sample of a sheet: a line of text, the image (H×W×3), the masks of truth and prediction (H×W)."""
 
     title: str
     image: NDArray[np.uint8]
@@ -31,9 +31,9 @@ class Row:
 
 
 def sheet(rows: Sequence[Row], classes: ClassTable) -> NDArray[np.uint8]:
-    """Draw rows of photograph | truth | prediction with their titles, and a legend of the classes that occur.
+    """Draw rows of image | truth | prediction with their titles, and a legend of the classes that occur.
 
-    Each picture is scaled to fit a square of `CELL` pixels a side, label maps without inventing colours (nearest).
+    Each image is scaled to fit a square of `CELL` pixels a side, label maps without inventing colours (nearest).
 
     Returns:
         H×W×3 uint8 on white.
@@ -55,7 +55,7 @@ def sheet(rows: Sequence[Row], classes: ClassTable) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Shown:
-    """A sample of a sheet of overlays: a line of text, the photograph (H×W×3), its mask (H×W)."""
+    """A sample of a sheet of overlays: a line of text, the image (H×W×3), its mask (H×W)."""
 
     title: str
     image: NDArray[np.uint8]
@@ -63,7 +63,7 @@ class Shown:
 
 
 def overlay_sheet(samples: Sequence[Shown], classes: ClassTable) -> NDArray[np.uint8]:
-    """Draw photographs beside themselves under the colours of their classes, two samples a row, and a legend.
+    """Draw images beside themselves under the colours of their classes, two samples a row, and a legend.
 
     Returns:
         H×W×3 uint8 on white.
@@ -83,13 +83,13 @@ def overlay_sheet(samples: Sequence[Shown], classes: ClassTable) -> NDArray[np.u
     return _stack(rows, [one.mask for one in samples], classes)
 
 
-def _strip(title: str, pictures: Sequence[tuple[NDArray[np.uint8], Image.Resampling]]) -> Image.Image:
-    """Pictures of one size side by side under a title, each scaled, in its way, to fit a cell."""
-    height, width = _fit(*pictures[0][0].shape[:2])
-    canvas = Image.new("RGB", (len(pictures) * (CELL + GAP) + GAP, LINE + height + GAP), WHITE)
+def _strip(title: str, images: Sequence[tuple[NDArray[np.uint8], Image.Resampling]]) -> Image.Image:
+    """Images of one size side by side under a title, each scaled, in its way, to fit a cell."""
+    height, width = _fit(*images[0][0].shape[:2])
+    canvas = Image.new("RGB", (len(images) * (CELL + GAP) + GAP, LINE + height + GAP), WHITE)
     ImageDraw.Draw(canvas).text((GAP, LINE // 2), title, INK, font=font_of(TEXT), anchor="lm")
-    for column, (picture, how) in enumerate(pictures):
-        canvas.paste(Image.fromarray(picture).resize((width, height), how), (GAP + column * (CELL + GAP), LINE))
+    for column, (image, how) in enumerate(images):
+        canvas.paste(Image.fromarray(image).resize((width, height), how), (GAP + column * (CELL + GAP), LINE))
     return canvas
 
 

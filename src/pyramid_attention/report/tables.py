@@ -54,5 +54,5 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 def per_class_table(metrics: Mapping[str, Any]) -> str:
     """The table of classes and, below it, the summary, in Markdown."""
     summary = [f"- {title}: {number}" for title, number in summary_rows(metrics)]
-    counted = f"- {metrics['images']:,} photographs, {metrics['pixels']:,} labelled pixels"
+    counted = f"- {metrics['images']:,} images, {metrics['pixels']:,} labelled pixels"
     return "\n".join([markdown(class_table(metrics)), "", *summary, counted]) + "\n"

@@ -125,7 +125,8 @@ def _settle_all(
     shared, dataset = settle(data, recipe or study.recipe, [*overrides(study.fields), *fields], format)
     settled = {name: load_recipe(shared, overrides(own)) for name, own in study.variants.items()}
     known = {
-        name: list_options(one.model.system, one.model.context, one.model.decoder) for name, one in settled.items()
+        name: list_options(one.model.architecture, one.model.context, one.model.decoder)
+        for name, one in settled.items()
     }
     of_some = set().union(*known.values())
     recipes = {}
@@ -186,10 +187,10 @@ def _start(recipe: Recipe) -> str:
 
 def _comparison(study: Study, recipes: dict[str, Recipe], dataset: Dataset) -> Comparison:
     recipe = recipes[study.reference]
-    photograph = reduce_samples(dataset.split(recipe.data.val_split), recipe.data.reduce)[0].read_image()
-    train_, pictures = recipe.train, len(dataset.split(recipe.data.train_split))
+    image = reduce_samples(dataset.split(recipe.data.val_split), recipe.data.reduce)[0].read_image()
+    train_, images = recipe.train, len(dataset.split(recipe.data.train_split))
     budget = (
-        f"{train_.epochs} epoch{'s' * (train_.epochs > 1)} of {pictures} pictures, batches of"
+        f"{train_.epochs} epoch{'s' * (train_.epochs > 1)} of {images} images, batches of"
         f" {train_.batch_size * train_.accumulate}, crops of {recipe.data.crop[1]}×{recipe.data.crop[0]}, backbone"
         f" {recipe.model.backbone} {_start(recipe)}"
     )
@@ -197,7 +198,7 @@ def _comparison(study: Study, recipes: dict[str, Recipe], dataset: Dataset) -> C
         title=study.title,
         budget=budget,
         split=recipe.data.val_split,
-        size=photograph.shape[:2],
+        size=image.shape[:2],
         reference=study.reference,
         seeds=study.seeds,
         classes=dataset.classes.names,

@@ -1,4 +1,4 @@
-"""The demonstration: train a small PAN on synthetic shapes, measure it on pictures it has not seen, show some."""
+"""The demonstration: train a small PAN on synthetic shapes, measure it on images it has not seen, show some."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..report.progress import progress
 from ..report.tables import per_class_table
 from ..training import load_recipe, train
 
-PICTURES = 6
+IMAGES = 6
 
 
 @dataclass(frozen=True)
@@ -25,25 +25,25 @@ class DemoResult:
     """What the demonstration found.
 
     Attributes:
-        miou: on the unseen pictures (the test split), 0 … 1; images: how many there were.
+        miou: on the unseen images (the test split), 0 … 1; images: how many there were.
         table: IoU and accuracy by class, as text.
         model: the folder of the trained model.
-        pictures: what there is to look at, by description.
+        outputs: what there is to look at, by description.
     """
 
     miou: float
     images: int
     table: str
     model: Path
-    pictures: dict[str, Path]
+    outputs: dict[str, Path]
 
 
 def run_demo(out: str | Path, seed: int = 0, overrides: Iterable[str] = (), device: str = "auto") -> DemoResult:
-    """Train by the `shapes` recipe, evaluate on its test split, segment some of its pictures as files.
+    """Train by the `shapes` recipe, evaluate on its test split, segment some of its images as files.
 
     Args:
         out: the folder for everything (run/, test.json, report/, photos/, masks/); with a number where it holds files.
-        seed: of the pictures and of the training.
+        seed: of the images and of the training.
         overrides: recipe fields as "train.epochs=1".
         device: "auto", "cpu", "cuda" or "mps".
 
@@ -56,11 +56,11 @@ def run_demo(out: str | Path, seed: int = 0, overrides: Iterable[str] = (), devi
     segmenter = Segmenter.load(result.model, device)
     dataset = open_dataset("shapes", **load_recipe(result.folder / "recipe.yaml").data.options)
     unseen = dataset.split("test")
-    with progress("evaluating on unseen pictures", len(unseen)) as advance:
+    with progress("evaluating on unseen images", len(unseen)) as advance:
         evaluation = evaluate(dataset, segmenter, "test", report=folder / "report", on_sample=advance)
     evaluation.save_json(folder / "test.json")
     photos = make_folder(folder / "photos")
-    for sample in unseen[:PICTURES]:
+    for sample in unseen[:IMAGES]:
         write_image(photos / f"{Path(sample.name).name}.png", sample.read_image())
     predict_files(segmenter, [photos], folder / "masks", overlay=overlay_with_legend, confidence=True)
     metrics = evaluation.metrics()
@@ -70,10 +70,10 @@ def run_demo(out: str | Path, seed: int = 0, overrides: Iterable[str] = (), devi
         per_class_table(metrics),
         result.model,
         {
-            "photographs, truth and prediction": result.folder / "samples.png",
-            "the best and worst unseen pictures": folder / "report" / "worst_best.png",
+            "images, truth and prediction": result.folder / "samples.png",
+            "the best and worst unseen images": folder / "report" / "worst_best.png",
             "which class is taken for which": folder / "report" / "confusion.png",
             "the course of the training": result.folder / "curves.png",
-            "masks and overlays of six pictures": folder / "masks",
+            "masks and overlays of six images": folder / "masks",
         },
     )

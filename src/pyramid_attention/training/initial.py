@@ -23,9 +23,9 @@ from ..errors import UserError
 from ..inference.engines.exported import KEY, Description
 from ..inference.load import find_model
 from ..models import SegmentationModel, build_model
+from ..models.architectures import ARCHITECTURES
 from ..models.blocks import Head
 from ..models.folding import unfold, unpack_norms
-from ..models.systems import SYSTEMS
 
 LEAST_SHARE = 0.1
 """Of the backbone's weights that have to fit: names such as "bn1" are in many."""
@@ -117,18 +117,18 @@ def model_fields(network: SegmentationModel) -> dict[str, Any]:
     """What a recipe's `model` says of a network, for one like it."""
     config = dict(network.config)
     del config["num_classes"]
-    named = ("system", "context", "decoder", "backbone", "output_stride", "in_channels")
+    named = ("architecture", "context", "decoder", "backbone", "output_stride", "in_channels")
     fields = {name: config.pop(name) for name in named}
     del config["pretrained"]
-    system = SYSTEMS[fields["system"]]
+    architecture = ARCHITECTURES[fields["architecture"]]
     for part in ("context", "decoder"):
-        if fields[part] == getattr(system, part):
-            fields[part] = None  # the system's own, whichever system it will be
+        if fields[part] == getattr(architecture, part):
+            fields[part] = None  # the architecture's own, whichever architecture it will be
     return {**fields, "pretrained": False, "options": config}
 
 
 def start_from(network: SegmentationModel, trained: SegmentationModel) -> Start:
-    """Give a network the weights of a trained one, in place, as far as they fit, and its normalisation of pictures.
+    """Give a network the weights of a trained one, in place, as far as they fit, and its normalisation of images.
 
     Raises:
         UserError: next to nothing of the backbone fits: it is another.

@@ -1,4 +1,4 @@
-"""Batches for training and photographs for validation, as Lightning takes them."""
+"""Batches for training and images for validation, as Lightning takes them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .recipe import Recipe
 from .task import NamedPair
 
 CACHE_LIMIT = 4 * 2**30
-"""Bytes up to which `data.cache: auto` keeps the decoded training pictures in memory."""
+"""Bytes up to which `data.cache: auto` keeps the decoded training images in memory."""
 
 
-class Photographs(TorchDataset[NamedPair]):
+class Images(TorchDataset[NamedPair]):
     """Samples as they are, at their own size."""
 
     def __init__(self, samples: Sequence[Sample]) -> None:
@@ -54,7 +54,7 @@ def fits_in_memory(samples: Sequence[Sample]) -> bool:
 def build_loaders(
     recipe: Recipe, train: Sequence[Sample], val: Sequence[Sample], device: torch.device, epochs_done: int
 ) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    """The loaders of training batches and of validation photographs.
+    """The loaders of training batches and of validation images.
 
     Args:
         recipe: its `data` group, seed and batch size.
@@ -82,5 +82,5 @@ def build_loaders(
         pin_memory=device.type == "cuda",
         **shared,
     )
-    photographs: DataLoader[Any] = DataLoader(Photographs(val), batch_size=None, collate_fn=_as_it_is, **shared)
-    return batches, photographs
+    images: DataLoader[Any] = DataLoader(Images(val), batch_size=None, collate_fn=_as_it_is, **shared)
+    return batches, images

@@ -1,4 +1,4 @@
-"""What a person sees while a network trains: loss, validation mIoU, pictures per second, time left."""
+"""What a person sees while a network trains: loss, validation mIoU, images per second, time left."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Monitor(pl.Callback):
 
     Args:
         run: the callback that collects the numbers of each epoch.
-        batch_size: pictures a batch.
+        batch_size: images a batch.
     """
 
     def __init__(self, run: RunFolder, batch_size: int) -> None:

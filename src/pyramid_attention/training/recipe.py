@@ -34,28 +34,26 @@ class _Group(BaseModel):
 
 
 class DataRecipe(_Group):
-    """What is read and how a training picture is varied."""
+    """What is read and how a training image is varied."""
 
     path: str | None = Field(None, description="the data set: a folder, or 'shapes'; filled in from the command line")
     format: str | None = Field(None, description="the reader's name; found by looking where it is not given")
-    options: dict[str, Any] = Field(default_factory=dict, description="of the synthetic pictures: seed, train, size, …")
+    options: dict[str, Any] = Field(default_factory=dict, description="of the synthetic images: seed, train, size, …")
     train_split: str = "train"
     val_split: str = "val"
     classes: Annotated[dict[str, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)] | None = Field(
         None, description="new classes, each with those of the data set that it merges; what is in none is void"
     )
-    resize_masks: bool = Field(
-        False, description="bring masks of another size, but the same shape, to the photograph's"
-    )
-    reduce: Positive = Field(1, description="make photographs and masks this many times smaller first")
-    crop: tuple[Positive, Positive] = Field((512, 512), description="height and width of a training picture, in pixels")
+    resize_masks: bool = Field(False, description="bring masks of another size, but the same shape, to the image's")
+    reduce: Positive = Field(1, description="make images and masks this many times smaller first")
+    crop: tuple[Positive, Positive] = Field((512, 512), description="height and width of a training image, in pixels")
     scale: tuple[float, float] = Field((0.5, 2.0), description="range of the random enlargement before the crop")
-    flip: bool = Field(True, description="mirror every second picture left to right")
+    flip: bool = Field(True, description="mirror every second image left to right")
     jitter: Fraction = Field(0.0, description="strength of random brightness, contrast and saturation")
-    noise: Fraction = Field(0.0, description="largest deviation of Gaussian noise on every second picture (1: 255)")
-    cache: bool | Literal["auto"] = Field("auto", description="keep decoded pictures in memory; auto: up to 4 GiB")
+    noise: Fraction = Field(0.0, description="largest deviation of Gaussian noise on every second image (1: 255)")
+    cache: bool | Literal["auto"] = Field("auto", description="keep decoded images in memory; auto: up to 4 GiB")
     workers: Annotated[int, Field(ge=0)] | None = Field(None, description="loader processes; by default what fits")
-    check: bool = Field(True, description="decode every photograph and mask once before training, to find faults early")
+    check: bool = Field(True, description="decode every image and mask once before training, to find faults early")
 
     @model_validator(mode="after")
     def _scale_is_a_range(self) -> DataRecipe:
@@ -73,7 +71,7 @@ class ModelRecipe(_Group):
     """
 
     init: str | None = Field(None, description="a trained model whose network and weights to start from")
-    system: str = "pan"
+    architecture: str = "pan"
     context: str | None = None
     decoder: str | None = None
     backbone: str = "resnet18"
@@ -83,10 +81,10 @@ class ModelRecipe(_Group):
     options: dict[str, Any] = Field(default_factory=dict, description="channels, kernels, gate, …")
 
     @model_validator(mode="after")
-    def _fits_photographs(self) -> ModelRecipe:
+    def _fits_images(self) -> ModelRecipe:
         if self.in_channels != 3:
             raise ValueError(
-                "training reads RGB photographs, so in_channels must be 3 (other values work in build_model only)"
+                "training reads RGB images, so in_channels must be 3 (other values work in build_model only)"
             )
         misplaced = sorted(self.options.keys() & {*type(self).model_fields, "num_classes"})
         if misplaced:

@@ -20,7 +20,7 @@ import torch
 from .. import __version__
 from ..data import Sample
 from ..errors import UserError
-from ..evaluation.pictures import write_samples
+from ..evaluation.images import write_samples
 from ..files import make_folder, whole_file, write_json
 from ..inference import Segmenter
 from ..report.curves import plot_curves
@@ -132,7 +132,7 @@ class RunFolder(pl.Callback):
         if metrics and not metrics["pixels"]:
             raise UserError(
                 f"all masks of the split '{self.recipe.data.val_split}' are void, so no mIoU can be measured; label"
-                " some of its photographs, or choose another with data.val_split"
+                " some of its images, or choose another with data.val_split"
             )
         seconds = self._training_ended - self._epoch_began
         self.rows.append(

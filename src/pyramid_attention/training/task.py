@@ -1,4 +1,4 @@
-"""What one step of training and one photograph of validation do, as a Lightning module."""
+"""What one step of training and one image of validation do, as a Lightning module."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .recipe import Recipe, TrainRecipe
 from .schedule import build_optimizer, build_schedule
 
 NamedPair = tuple[str, NDArray[np.uint8], NDArray[np.uint8]]
-"""A sample's name, its photograph (H×W×3 uint8) and its mask (H×W uint8)."""
+"""A sample's name, its image (H×W×3 uint8) and its mask (H×W uint8)."""
 
 
 def build_loss(train: TrainRecipe, class_names: tuple[str, ...]) -> nn.Module:
@@ -50,7 +50,7 @@ def build_loss(train: TrainRecipe, class_names: tuple[str, ...]) -> nn.Module:
 class SegmentationTask(pl.LightningModule):
     """Trains a network by a recipe and validates it through the `Segmenter` that prediction uses.
 
-    Validation is always fp32 on whole photographs, one at a time, with the averaged weights where there are any: the
+    Validation is always fp32 on whole images, one at a time, with the averaged weights where there are any: the
     number is the one `pan eval` gives for the saved model.
 
     Args:
@@ -120,7 +120,7 @@ class SegmentationTask(pl.LightningModule):
         return losses
 
     def validation_step(self, sample: NamedPair, index: int) -> None:
-        """Segment one photograph and count its pixels against its mask."""
+        """Segment one image and count its pixels against its mask."""
         assert self.validation is not None
         name, image, mask = sample
         self.validation.add(name, mask, self.segmenter(image).labels)
@@ -131,7 +131,7 @@ class SegmentationTask(pl.LightningModule):
         return None if validation is None else validation.metrics()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep how pictures are normalised: a network that began from a trained one has that one's way."""
+        """Keep how images are normalised: a network that began from a trained one has that one's way."""
         checkpoint["normalisation"] = {"mean": list(self.network.mean), "std": list(self.network.std)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -131,7 +131,7 @@ def build_network(recipe: Recipe, dataset: Dataset) -> SegmentationModel:
     model = recipe.model
     torch.manual_seed(recipe.seed)
     network = build_model(
-        model.system,
+        model.architecture,
         num_classes=len(dataset.classes),
         backbone=model.backbone,
         pretrained=model.pretrained,

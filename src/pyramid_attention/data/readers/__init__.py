@@ -25,7 +25,7 @@ from . import (
     voc,
     yolo,
 )
-from .pairs import list_pictures, subfolders
+from .pairs import list_images, subfolders
 
 
 class Reader(Protocol):
@@ -60,7 +60,7 @@ READERS: dict[str, Reader] = {
 
 
 def open_dataset(data: str | Path, format: str | None = None, *, make_val: bool = True, **options: Any) -> Dataset:
-    """Open a data set: a folder in any format the readers know, or the word "shapes" for the synthetic pictures.
+    """Open a data set: a folder in any format the readers know, or the word "shapes" for the synthetic images.
 
     Args:
         data: the folder, or "shapes".
@@ -88,13 +88,13 @@ def open_dataset(data: str | Path, format: str | None = None, *, make_val: bool 
     root = Path(data)
     if not os.path.isdir(root):
         what = "is a file, not a folder" if os.path.exists(root) else "does not exist"
-        raise UserError(f"{root} {what}; give the folder of a data set, or the word shapes for synthetic pictures")
+        raise UserError(f"{root} {what}; give the folder of a data set, or the word shapes for synthetic images")
     for name, reader in READERS.items():
         if format == name or (format is None and reader.detect(root)):
             found = reader.read(root)
             return make_splits(found) if make_val else found
-    if not list_pictures(root).files:
-        raise UserError(f"{root} holds no pictures; {_expected()}")
+    if not list_images(root).files:
+        raise UserError(f"{root} holds no images; {_expected()}")
     raise UserError(
         f"{root} is in no known format (it holds the folders: {', '.join(subfolders(root)) or 'none'}); {_expected()}"
     )

@@ -1,4 +1,4 @@
-"""ADE20K as the Scene Parsing Challenge 2016 published it: 150 classes, 20,210 photographs to train, 2,000 to validate.
+"""ADE20K as the Scene Parsing Challenge 2016 published it: 150 classes, 20,210 images to train, 2,000 to validate.
 
     ADEChallengeData2016/
         images/training/ADE_train_00000001.jpg          images/validation/ADE_val_00000001.jpg
@@ -81,10 +81,10 @@ def detect(root: Path) -> bool:
 
 
 def read(root: Path) -> Dataset:
-    """Read train and val; no picture is opened.
+    """Read train and val; no image is opened.
 
     Raises:
-        UserError: it is not ADE20K's layout, a folder cannot be listed, or no photograph has a mask.
+        UserError: it is not ADE20K's layout, a folder cannot be listed, or no image has a mask.
     """
     home = _home(root)
     if home is None:
@@ -109,7 +109,7 @@ def read(root: Path) -> Dataset:
         if pairs:
             splits[split] = [FileSample(name, image, mask, lookup) for name, image, mask in pairs]
     if not splits:
-        raise UserError(f"{home} holds no photograph with a mask: {notes[0]}; expected {LAYOUT}")
+        raise UserError(f"{home} holds no image with a mask: {notes[0]}; expected {LAYOUT}")
     return Dataset("ade20k", root, CLASSES, splits, tuple(notes), tuple(problems))
 
 

@@ -3,7 +3,7 @@
     train/      0001TP_006690.jpg  …        val/      …      test/      …
     trainannot/ 0001TP_006690.png  …        valannot/ …      testannot/ …
 
-Masks hold the ids 0 … 10 in the order of `CLASSES`, and 11 (or 255) for void. Photographs are JPEG or PNG.
+Masks hold the ids 0 … 10 in the order of `CLASSES`, and 11 (or 255) for void. Images are JPEG or PNG.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def detect(root: Path) -> bool:
 
 
 def read(root: Path) -> Dataset:
-    """Read every split found in `root`; no picture is opened.
+    """Read every split found in `root`; no image is opened.
 
     Raises:
         UserError: no split is found, or one has no masks (see `pairs.pair`).
@@ -78,6 +78,6 @@ def read(root: Path) -> Dataset:
         notes += found.notes
         problems += found.problems
     if not any(splits.values()):
-        nothing = f"{root} holds no photographs with masks as camvid has them; expected {LAYOUT}"
+        nothing = f"{root} holds no images with masks as camvid has them; expected {LAYOUT}"
         raise UserError(problems[0] if problems else nothing)
     return Dataset("camvid", root, CLASSES, splits, tuple(notes), tuple(problems))

@@ -1,11 +1,11 @@
-"""CamVid as it was published (Brostow, Fauqueur, Cipolla, 2009): 701 photographs of 960×720, masks in 32 colours.
+"""CamVid as it was published (Brostow, Fauqueur, Cipolla, 2009): 701 images of 960×720, masks in 32 colours.
 
     701_StillsRaw_full/0001TP_006690.png  …         or images/, as fastai packs it
     LabeledApproved_full/0001TP_006690_L.png  …     or labels/: _L in colours, _P of ids, lines of codes.txt
     train.txt  val.txt  test.txt                    optional (valid.txt too): a stem or a file name a line
 
 The names and colours are those of label_colors.txt (http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/), in its
-alphabetical order; of the 32, Void is void. With a list of val alone the other photographs are `train`, without lists
+alphabetical order; of the 32, Void is void. With a list of val alone the other images are `train`, without lists
 all are. The form with 11 classes is `camvid`.
 """
 
@@ -73,11 +73,11 @@ def detect(root: Path) -> bool:
 
 
 def read(root: Path) -> Dataset:
-    """Read the lists, or all photographs as `train`; no picture is opened.
+    """Read the lists, or all images as `train`; no image is opened.
 
     Raises:
         UserError: it is not this layout, codes.txt is missing or names other classes, a list or a folder cannot be
-            read, or no photograph has a mask.
+            read, or no image has a mask.
     """
     top = subfolders(root)
     images_in = top.get("701_stillsraw_full") or top.get("images")
@@ -96,7 +96,7 @@ def read(root: Path) -> Dataset:
 
     splits = {split: [sample(*pair) for pair in found] for split, found in pairs.items() if found}
     if not splits:
-        raise UserError(f"{root} holds no photograph with a mask{': ' + notes[0] if notes else ''}; expected {LAYOUT}")
+        raise UserError(f"{root} holds no image with a mask{': ' + notes[0] if notes else ''}; expected {LAYOUT}")
     problems = images.problems + in_colours.problems + of_ids.problems
     return Dataset("camvid32", root, CLASSES, splits, tuple(notes), tuple(problems))
 
@@ -114,7 +114,7 @@ def _splits(root: Path, images: Listing, masks: Listing) -> tuple[dict[str, list
     if "train" not in names:
         names["train"] = others, images.folder
     elif others:
-        notes.append(f"{len(others)} photographs in {images.folder} are in no list and are left out ({few(others)})")
+        notes.append(f"{len(others)} images in {images.folder} are in no list and are left out ({few(others)})")
     splits = {}
     for split, (found, source) in names.items():
         splits[split], left_out = match(found, images, masks, source)

@@ -1,10 +1,10 @@
-"""Cityscapes with its fine annotations: 2,975 photographs of streets in `train`, 500 in `val`.
+"""Cityscapes with its fine annotations: 2,975 images of streets in `train`, 500 in `val`.
 
     leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.png   …       val/ …      test/ …
     gtFine/train/aachen/aachen_000000_000019_gtFine_labelIds.png    …       val/ …      test/ …
 
 Masks hold the ids of cityscapesScripts (helpers/labels.py, https://github.com/mcordts/cityscapesScripts), of which 19
-are classes (`IDS`) and the others void. A photograph without `_labelIds` may have `_labelTrainIds`, as the scripts
+are classes (`IDS`) and the others void. An image without `_labelIds` may have `_labelTrainIds`, as the scripts
 write it: 0 … 18, and 255 for void. The masks that are published for `test` are dummies without classes (the server
 keeps the true ones), so that split is left out.
 """
@@ -54,10 +54,10 @@ def detect(root: Path) -> bool:
 
 
 def read(root: Path) -> Dataset:
-    """Read every split but `test`; no picture is opened.
+    """Read every split but `test`; no image is opened.
 
     Raises:
-        UserError: leftImg8bit or gtFine is missing, a folder cannot be listed, or no photograph has a mask.
+        UserError: leftImg8bit or gtFine is missing, a folder cannot be listed, or no image has a mask.
     """
     top = subfolders(root)
     for name in ("leftImg8bit", "gtFine"):
@@ -94,8 +94,8 @@ def read(root: Path) -> Dataset:
     ]
     if not splits:
         raise UserError(
-            f"{root} holds no photograph with a mask{': ' + notes[0] if notes else ''}; expected {LAYOUT} (masks that"
-            " are only _gtFine_polygons.json become pictures with csCreateTrainIdLabelImgs of cityscapesScripts)"
+            f"{root} holds no image with a mask{': ' + notes[0] if notes else ''}; expected {LAYOUT} (masks that"
+            " are only _gtFine_polygons.json become images with csCreateTrainIdLabelImgs of cityscapesScripts)"
         )
     return Dataset("cityscapes", root, CLASSES, splits, tuple(notes), tuple(problems))
 

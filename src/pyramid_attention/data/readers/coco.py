@@ -1,4 +1,4 @@
-"""COCO's instance annotations: objects outlined by polygons or run lengths, many photographs in one JSON file.
+"""COCO's instance annotations: objects outlined by polygons or run lengths, many images in one JSON file.
 
     annotations/instances_train2017.json    instances_val2017.json      the data set itself
     train2017/000000000009.jpg …            val2017/…                   (or below images/)
@@ -32,7 +32,7 @@ from ...classes import IGNORE, ClassTable
 from ...errors import UserError, require
 from ...images import MAX_PIXELS, image_size
 from ..samples import Dataset, ImageFileSample
-from .coco_files import Findings, Photograph, annotation_files
+from .coco_files import Findings, Image, annotation_files
 from .disk import few
 from .polygons import FARTHEST, Overhang, as_points, background_first, check_declared_size, within_reach
 
@@ -45,10 +45,10 @@ def detect(root: Path) -> bool:
 
 
 def read(root: Path) -> Dataset:
-    """Read every annotation file found in `root`; no picture is opened.
+    """Read every annotation file found in `root`; no image is opened.
 
     Raises:
-        UserError: pycocotools is not installed, an annotation file is missing or cut short, or no photograph is there.
+        UserError: pycocotools is not installed, an annotation file is missing or cut short, or no image is there.
     """
     require("reading COCO's outlines", "pycocotools")
     files = annotation_files(root, "instances")
@@ -63,18 +63,18 @@ def read(root: Path) -> Dataset:
         if (data := found.tables(path)) is None:
             continue
         found.declare(path, data["categories"])
-        photographs = found.photographs(root, split, tag, path, data["images"])
-        outlines = _outlines(path, data, photographs, found, overhang)
+        images = found.images(root, split, tag, path, data["images"])
+        outlines = _outlines(path, data, images, found, overhang)
         used |= {outline.category for listed in outlines.values() for outline in listed}
         splits[split] = [
             CocoSample(photo.name, photo.image, path, photo.size, tuple(outlines[i]), labels)
-            for i, photo in sorted(photographs.items(), key=lambda item: item[1].name)
+            for i, photo in sorted(images.items(), key=lambda item: item[1].name)
         ]
-        bare = [photo.name for i, photo in photographs.items() if not outlines[i]]
+        bare = [photo.name for i, photo in images.items() if not outlines[i]]
         if bare:
-            found.notes.append(f"{len(bare)} photographs of {path} show no object and are all background ({few(bare)})")
+            found.notes.append(f"{len(bare)} images of {path} show no object and are all background ({few(bare)})")
     if not any(splits.values()):
-        nothing = f"{root} holds none of the photographs that its annotation files list; expected {LAYOUT}"
+        nothing = f"{root} holds none of the images that its annotation files list; expected {LAYOUT}"
         raise UserError(" … ".join(found.broken) or nothing)
     names, by_category = background_first(found.classes(used))
     labels |= by_category
@@ -96,9 +96,9 @@ class Outline(NamedTuple):
 
 
 def _outlines(
-    path: Path, data: dict[str, list[Any]], photographs: dict[Any, Photograph], found: Findings, overhang: Overhang
+    path: Path, data: dict[str, list[Any]], images: dict[Any, Image], found: Findings, overhang: Overhang
 ) -> dict[Any, list[Outline]]:
-    """The outlines of each photograph, in the order of the file."""
+    """The outlines of each image, in the order of the file."""
     outlines: dict[Any, list[Outline]] = defaultdict(list)
     listed = {entry["id"] for entry in data["images"] if isinstance(entry.get("id"), int | str)}
     homeless, bare, undeclared = [], [], defaultdict(list)
@@ -107,7 +107,7 @@ def _outlines(
         if not isinstance(image, int | str) or image not in listed:
             homeless.append(key)
             continue
-        photo = photographs.get(image)
+        photo = images.get(image)
         if photo is None:
             continue  # not on disk, of which a note tells
         if type(category) is not int or category not in found.categories:
@@ -139,7 +139,7 @@ def _outlines(
     return outlines
 
 
-def _parts(segmentation: Any, photo: Photograph, overhang: Overhang) -> list[array[float]] | dict[str, Any]:
+def _parts(segmentation: Any, photo: Image, overhang: Overhang) -> list[array[float]] | dict[str, Any]:
     """What `Outline` keeps of an annotation's segmentation; a `ValueError` says what is wrong with it."""
     if isinstance(segmentation, dict):
         return _run_lengths(segmentation, photo)
@@ -164,7 +164,7 @@ def _parts(segmentation: Any, photo: Photograph, overhang: Overhang) -> list[arr
     return parts
 
 
-def _run_lengths(segmentation: dict[str, Any], photo: Photograph) -> dict[str, Any]:
+def _run_lengths(segmentation: dict[str, Any], photo: Image) -> dict[str, Any]:
     """Run lengths, compressed; checked here, for pycocotools fills a mask that they do not cover with anything."""
     from pycocotools import mask as rle
 
@@ -179,7 +179,7 @@ def _run_lengths(segmentation: dict[str, Any], photo: Photograph) -> dict[str, A
     if sum(runs) != size[0] * size[1]:
         raise ValueError(f"has run lengths of {sum(runs)} pixels in all, its mask {size[0] * size[1]}")
     if sum(runs) > MAX_PIXELS:
-        raise ValueError(f"has run lengths of {sum(runs)} pixels, more than a photograph may have")
+        raise ValueError(f"has run lengths of {sum(runs)} pixels, more than an image may have")
     if isinstance(counts, str):
         return {"size": size, "counts": counts.encode()}
     compressed: dict[str, Any] = rle.frPyObjects(segmentation, *size)
@@ -207,7 +207,7 @@ def uncompressed(counts: str) -> list[int]:
 
 @dataclass(frozen=True, eq=False)
 class CocoSample(ImageFileSample):
-    """A photograph and the outlines on it.
+    """An image and the outlines on it.
 
     Attributes:
         source: the annotation file.
@@ -224,7 +224,7 @@ class CocoSample(ImageFileSample):
         """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where only a crowd is.
 
         Raises:
-            UserError: the photograph is unreadable, or of another size than the outlines were made for.
+            UserError: the image is unreadable, or of another size than the outlines were made for.
         """
         from pycocotools import mask as rle
 

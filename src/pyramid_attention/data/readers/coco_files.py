@@ -1,4 +1,4 @@
-"""COCO's annotation files: which split each is of, what it declares, and where its photographs are.
+"""COCO's annotation files: which split each is of, what it declares, and where its images are.
 
 What the readers of instance (`coco`) and of panoptic annotations (`coco_panoptic`) share.
 """
@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from ...errors import UserError
-from .disk import files_below, is_picture, left_out, listing, read_json, split_name, stem
+from .disk import files_below, is_image, left_out, listing, read_json, split_name, stem
 from .polygons import declared_size
 
 LOOSE = ("_annotations.coco.json", "annotations.json")
@@ -58,7 +58,7 @@ def read_tables(path: Path) -> dict[str, list[Any]]:
     return data
 
 
-class Photograph(NamedTuple):
+class Image(NamedTuple):
     """An entry of `images` whose file is on disk; its size (height, width) is None where the entry does not tell."""
 
     name: str
@@ -108,10 +108,8 @@ class Findings:
             or self.categories[key].get("supercategory") != "none"
         }
 
-    def photographs(
-        self, root: Path, split: str, tag: str, path: Path, entries: list[dict[str, Any]]
-    ) -> dict[Any, Photograph]:
-        """The photographs of a file that are on disk, by their id."""
+    def images(self, root: Path, split: str, tag: str, path: Path, entries: list[dict[str, Any]]) -> dict[Any, Image]:
+        """The images of a file that are on disk, by their id."""
         names: dict[Any, str] = {}
         sizes: dict[Any, tuple[int, int] | None] = {}
         for entry in entries:
@@ -125,7 +123,7 @@ class Findings:
             names[key] = str(PurePosixPath(name.replace("\\", "/")))
             sizes[key] = declared_size(entry.get("height"), entry.get("width"))
         folder, on_disk = _folder(root, split, tag, path, list(names.values()))
-        photographs: dict[Any, Photograph] = {}
+        images: dict[Any, Image] = {}
         takers: dict[str, Any] = {}
         missing = []
         for key, name in names.items():
@@ -135,20 +133,20 @@ class Findings:
             elif stem(file) in takers:
                 self.problems.append(
                     f"{path}: the images {takers[stem(file)]!r} and {key!r} are both {folder / file}, two masks for one"
-                    " photograph; join their annotations under one id"
+                    " image; join their annotations under one id"
                 )
             else:
                 takers[stem(file)] = key
-                photographs[key] = Photograph(stem(file), folder / file, sizes[key])
+                images[key] = Image(stem(file), folder / file, sizes[key])
         self.notes += left_out(missing, len(names), f"that {path} lists are not in {folder}")
-        extra = len([file for file in on_disk if is_picture(file) and stem(file) not in takers])
+        extra = len([file for file in on_disk if is_image(file) and stem(file) not in takers])
         if extra and folder.name == tag:
-            self.notes.append(f"{extra} photographs in {folder} are not listed in {path} and are left out")
-        return photographs
+            self.notes.append(f"{extra} images in {folder} are not listed in {path} and are left out")
+        return images
 
 
 def _folder(root: Path, split: str, tag: str, path: Path, names: list[str]) -> tuple[Path, set[str]]:
-    """The folder that holds photographs of a file, and what is in it; the likeliest one where none does."""
+    """The folder that holds images of a file, and what is in it; the likeliest one where none does."""
     places = [root / tag, root / "images" / tag, root / "images" / split, root / "images", path.parent, root]
     for place in places:
         if os.path.isdir(place):

@@ -26,7 +26,7 @@ from ...classes import IGNORE, ClassTable
 from ...errors import UserError
 from ...images import read_image
 from ..samples import Dataset, MaskFileSample
-from .coco_files import Findings, Photograph, annotation_files
+from .coco_files import Findings, Image, annotation_files
 from .disk import few, files_below, left_out
 
 LAYOUT = "annotations/panoptic_train.json with annotations/panoptic_train/a.png and train/a.jpg"
@@ -38,10 +38,10 @@ def detect(root: Path) -> bool:
 
 
 def read(root: Path) -> Dataset:
-    """Read every annotation file found in `root`; no picture is opened.
+    """Read every annotation file found in `root`; no image is opened.
 
     Raises:
-        UserError: an annotation file is missing or cut short, or there are no photographs or no PNGs.
+        UserError: an annotation file is missing or cut short, or there are no images or no PNGs.
     """
     files = annotation_files(root, "panoptic")
     if not files:
@@ -53,10 +53,10 @@ def read(root: Path) -> Dataset:
         if (data := found.tables(path)) is None:
             continue
         found.declare(path, data["categories"])
-        photographs = found.photographs(root, split, tag, path, data["images"])
-        splits[split] = _samples(root, path, data["annotations"], photographs, found, labels)
+        images = found.images(root, split, tag, path, data["images"])
+        splits[split] = _samples(root, path, data["annotations"], images, found, labels)
     if not any(splits.values()):
-        nothing = f"{root} holds no photographs with panoptic masks; expected {LAYOUT}"
+        nothing = f"{root} holds no images with panoptic masks; expected {LAYOUT}"
         raise UserError(" … ".join(found.broken) or nothing)
     order = sorted(found.categories)
     labels |= {category: i for i, category in enumerate(order)}
@@ -75,12 +75,12 @@ def _samples(
     root: Path,
     path: Path,
     annotations: list[dict[str, Any]],
-    photographs: dict[Any, Photograph],
+    images: dict[Any, Image],
     found: Findings,
     labels: dict[int, int],
 ) -> list[PanopticSample]:
-    """The photographs that have a PNG, and what its segments are."""
-    if not photographs:
+    """The images that have a PNG, and what its segments are."""
+    if not images:
         return []  # of which a note tells
     folder = next((f for f in (path.with_suffix(""), root / path.stem) if os.path.isdir(f)), None)
     if folder is None:
@@ -88,10 +88,10 @@ def _samples(
     on_disk = set(files_below(folder))
     samples: dict[Any, PanopticSample] = {}
     absent = []
-    bare = dict(photographs)
+    bare = dict(images)
     for entry in annotations:
         image, file, segments = entry.get("image_id"), entry.get("file_name"), entry.get("segments_info")
-        photo = photographs.get(image) if isinstance(image, int | str) else None
+        photo = images.get(image) if isinstance(image, int | str) else None
         if photo is None:
             continue  # not on disk, of which a note tells
         bare.pop(image, None)
@@ -121,14 +121,14 @@ def _samples(
                 continue
             known: dict[int, int] = dict(zip(ids, categories, strict=True))
             samples[image] = PanopticSample(photo.name, photo.image, folder / file, known, labels)
-    found.notes += left_out(absent, len(photographs), f"have no mask in {folder}")
-    found.notes += left_out([photo.name for photo in bare.values()], len(photographs), f"have no annotation in {path}")
+    found.notes += left_out(absent, len(images), f"have no mask in {folder}")
+    found.notes += left_out([photo.name for photo in bare.values()], len(images), f"have no annotation in {path}")
     return sorted(samples.values(), key=lambda sample: sample.name)
 
 
 @dataclass(frozen=True, eq=False)
 class PanopticSample(MaskFileSample):
-    """A photograph and a PNG of its segments.
+    """An image and a PNG of its segments.
 
     Attributes:
         segments: the category of each segment id of the PNG.

@@ -6,7 +6,7 @@
     SegmentationClass/a.png                 colours of the classes
     JPEGImages/a.jpg                        only where the export was made with "save images"; or images/, or beside
 
-What labelmap.txt says and how masks are read by it: see `voc_masks`. Unlike `voc`, the photographs may lie elsewhere.
+What labelmap.txt says and how masks are read by it: see `voc_masks`. Unlike `voc`, the images may lie elsewhere.
 
 Format: https://docs.cvat.ai/docs/dataset_management/formats/format-smask (written by Datumaro's VOC converter).
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ...errors import UserError
 from ..samples import Dataset
-from .disk import few, is_picture
+from .disk import few, is_image
 from .folder_layouts import IMAGE_FOLDERS
 from .listing import list_files, match, match_all, read_names
 from .pairs import subfolders
@@ -34,10 +34,10 @@ def detect(root: Path) -> bool:
 
 
 def read(root: Path) -> Dataset:
-    """Read every split listed in `ImageSets/Segmentation`, without lists all as `train`; no picture is opened.
+    """Read every split listed in `ImageSets/Segmentation`, without lists all as `train`; no image is opened.
 
     Raises:
-        UserError: labelmap.txt, the lists, the masks or the photographs are missing or cannot be understood.
+        UserError: labelmap.txt, the lists, the masks or the images are missing or cannot be understood.
     """
     table, folder, of_lists = read_table(root), root / "SegmentationClass", root / "ImageSets" / "Segmentation"
     if table is None or not os.path.isdir(folder):
@@ -57,18 +57,18 @@ def read(root: Path) -> Dataset:
         listed |= set(names)
         splits[split] = [table.sample(*pair) for pair in pairs]
     if not any(splits.values()):
-        raise UserError(f"{root} holds no photograph with a mask{': ' + notes[0] if notes else ''}; expected {LAYOUT}")
+        raise UserError(f"{root} holds no image with a mask{': ' + notes[0] if notes else ''}; expected {LAYOUT}")
     if lists and (extra := [name for name in masks.files if name not in listed]):
         notes.append(f"{len(extra)} masks in {folder} are in no list and are left out ({few(extra)})")
     return Dataset("cvat", root, table.classes, splits, tuple(notes), (*images.problems, *masks.problems))
 
 
 def _image_folder(root: Path) -> Path:
-    """The folder of photographs: JPEGImages, one of the usual names, or the export's own."""
+    """The folder of images: JPEGImages, one of the usual names, or the export's own."""
     folders = subfolders(root)
     for name in ("jpegimages", *IMAGE_FOLDERS):
         if name in folders:
             return folders[name]
-    if any(is_picture(name) for name in os.listdir(root)):
+    if any(is_image(name) for name in os.listdir(root)):
         return root
-    raise UserError(f"{root} holds no photographs, only masks; put them into {root / 'JPEGImages'}")
+    raise UserError(f"{root} holds no images, only masks; put them into {root / 'JPEGImages'}")

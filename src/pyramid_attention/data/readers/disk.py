@@ -98,8 +98,8 @@ def files_below(folder: Path) -> list[str]:
     return found
 
 
-def is_picture(name: str) -> bool:
-    """Whether a file of this name is taken for a picture: a known suffix, and not hidden."""
+def is_image(name: str) -> bool:
+    """Whether a file of this name is taken for an image: a known suffix, and not hidden."""
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not name.startswith(".")
 
 
@@ -163,5 +163,5 @@ def few(names: Iterable[object]) -> str:
 
 
 def left_out(names: Sequence[object], of: int, what: str) -> list[str]:
-    """A note that `names` are left out, of so many photographs, for they `what`; none where there are no names."""
-    return [f"{len(names)} of {of} photographs {what} and are left out ({few(names)})"] if names else []
+    """A note that `names` are left out, of so many images, for they `what`; none where there are no names."""
+    return [f"{len(names)} of {of} images {what} and are left out ({few(names)})"] if names else []

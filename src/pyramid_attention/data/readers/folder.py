@@ -1,8 +1,8 @@
-"""Photographs and masks of one's own in folders.
+"""Images and masks of one's own in folders.
 
 Layouts, `masks` being any of `MASK_FOLDERS` and `images` any of `IMAGE_FOLDERS` (in any case):
 
-    images/train/a.jpg  masks/train/a.png       one folder of photographs, one of masks
+    images/train/a.jpg  masks/train/a.png       one folder of images, one of masks
     train/images/a.jpg  train/masks/a.png       one folder a split
     train/a.jpg         train_masks/a.png       two folders a split (train_images, train-masks, trainmasks, … too)
     train/a.jpg         train/a_mask.png        side by side
@@ -11,8 +11,8 @@ Layouts, `masks` being any of `MASK_FOLDERS` and `images` any of `IMAGE_FOLDERS`
     rgb/a.jpg           semantic/a.png          any two folders whose files share their stems, with splits or without
 
 Which of two folders with other names holds the masks is told by a word in a name (mask, label, …; image, photo, …) or
-by the pictures (masks are indexed or grey and no JPEGs), else by `dataset.yaml`. The splits train, val and test are
-known by other names too (`OTHER_NAMES` in `disk`); further ones may have any name. A mask has its photograph's stem
+by the images (masks are indexed or grey and no JPEGs), else by `dataset.yaml`. The splits train, val and test are
+known by other names too (`OTHER_NAMES` in `disk`); further ones may have any name. A mask has its image's stem
 (`a.png`, or `a_mask.png` and the like, see `pairs`) and holds class ids (indexed or grey), or shows the colours that
 `dataset.yaml` lists, or is black (background) and white (object). `dataset.yaml`, optional, is described in
 `folder_yaml`.
@@ -37,7 +37,7 @@ LAYOUT = "images/train/a.jpg with masks/train/a.png, images/val/ with masks/val/
 
 
 def detect(root: Path) -> bool:
-    """Whether one of the layouts is there, photographs and masks, or a `dataset.yaml` names the folders."""
+    """Whether one of the layouts is there, images and masks, or a `dataset.yaml` names the folders."""
     try:
         if re.search(
             r"(^|[{,])\s*(images|masks)\s*:", (root / "dataset.yaml").read_text(encoding="utf-8"), re.MULTILINE
@@ -51,11 +51,11 @@ def detect(root: Path) -> bool:
 def read(root: Path) -> Dataset:
     """Read every split found in `root`, or all as the split "train" where there are none.
 
-    No picture is opened, except the masks where `dataset.yaml` gives no names, a few where it gives colours, and a few
+    No image is opened, except the masks where `dataset.yaml` gives no names, a few where it gives colours, and a few
     of two folders whose names do not tell which holds the masks.
 
     Raises:
-        UserError: no photographs with masks are found, it cannot be told which the masks are or what their values mean,
+        UserError: no images with masks are found, it cannot be told which the masks are or what their values mean,
             or `dataset.yaml` or a list cannot be understood.
     """
     settings = read_settings(root / "dataset.yaml")
@@ -68,7 +68,7 @@ def read(root: Path) -> Dataset:
         notes += found.notes
         problems += found.problems
     if not any(pairs.values()):
-        raise UserError(problems[0] if problems else f"{root} holds no photographs with masks; expected {LAYOUT}")
+        raise UserError(problems[0] if problems else f"{root} holds no images with masks; expected {LAYOUT}")
     if UNSPLIT in pairs:
         loose = pairs.pop(UNSPLIT)
         if lists := find_lists(root):

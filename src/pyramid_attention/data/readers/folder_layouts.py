@@ -1,4 +1,4 @@
-"""Where photographs and their masks lie: the layouts of the `folder` format, told by the names of folders and files."""
+"""Where images and their masks lie: the layouts of the `folder` format, told by the names of folders and files."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 
 from ...errors import UserError
 from ...images import read_label_map
-from .disk import SPLITS, is_picture
+from .disk import SPLITS, is_image
 from .folder_yaml import Settings
-from .pairs import MASK_ENDINGS, file_names, is_side_by_side, list_pictures, subfolders
+from .pairs import MASK_ENDINGS, file_names, is_side_by_side, list_images, subfolders
 from .split_lists import by_split, find_lists
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "photos", "photographs", "pictures")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "annotation", "annots", "annot", "gt")
 UNSPLIT = ""
-"""The split of photographs that are in none."""
+"""The split of images that are in none."""
 
 Folders = tuple[Path, Path | None]
-"""A folder of photographs and one of masks: the same where they lie side by side, None where there is none."""
+"""A folder of images and one of masks: the same where they lie side by side, None where there is none."""
 SplitFolders = dict[str, Folders]
 """By split; all in `UNSPLIT` where the folders tell none."""
 
@@ -73,7 +73,7 @@ def _inside(root: Path, images: Path, masks: Path) -> SplitFolders:
     """The splits that the subfolders of two folders are; where they are none, the two themselves in `UNSPLIT`."""
     of_images = by_split(images, subfolders(images).items())
     of_masks = of_images if images == masks else by_split(masks, subfolders(masks).items())
-    loose = _holds_pictures(images)
+    loose = _holds_images(images)
     if any(split in of_images for split in SPLITS) or (of_images and not loose and not find_lists(root)):
         return {split: (folder, of_masks.get(split)) for split, folder in of_images.items()}
     return {UNSPLIT: (images, masks)} if loose or of_images else {}
@@ -111,10 +111,10 @@ def _known(where: Path) -> dict[str, Path]:
 
 
 def _one_of(where: Path, folders: Mapping[str, Path], names: Sequence[str]) -> Path | None:
-    """The one of `folders` that has one of `names`; where there are several, the one that holds pictures."""
+    """The one of `folders` that has one of `names`; where there are several, the one that holds images."""
     found = [folders[name] for name in names if name in folders]
     if len(found) > 1:
-        found = [folder for folder in found if list_pictures(folder).files]
+        found = [folder for folder in found if list_images(folder).files]
     if len(found) > 1:
         raise UserError(
             f"{where} holds {' and '.join(folder.name for folder in found)}, and only one of them can be meant;"
@@ -123,8 +123,8 @@ def _one_of(where: Path, folders: Mapping[str, Path], names: Sequence[str]) -> P
     return found[0] if found else None
 
 
-def _holds_pictures(folder: Path) -> bool:
-    return any(is_picture(name) for name in file_names(folder))
+def _holds_images(folder: Path) -> bool:
+    return any(is_image(name) for name in file_names(folder))
 
 
 # The files' names tell
@@ -136,15 +136,15 @@ def _side_by_side(root: Path, top: Mapping[str, Path]) -> SplitFolders:
         found: SplitFolders = {
             split: (folder, folder)
             for split, folder in _known(where).items()
-            if is_side_by_side(list_pictures(folder).files)
+            if is_side_by_side(list_images(folder).files)
         }
         if found:
             return found
-    return {UNSPLIT: (root, root)} if is_side_by_side(list_pictures(root).files) else {}
+    return {UNSPLIT: (root, root)} if is_side_by_side(list_images(root).files) else {}
 
 
 def _by_stems(root: Path, top: Mapping[str, Path], settings: Path) -> SplitFolders:
-    """Two folders of any names whose pictures share their stems, in `root` or in each of the splits' folders."""
+    """Two folders of any names whose images share their stems, in `root` or in each of the splits' folders."""
     splits = _known(root)
     found: SplitFolders = {}
     for split, folder in splits.items():
@@ -157,36 +157,36 @@ def _by_stems(root: Path, top: Mapping[str, Path], settings: Path) -> SplitFolde
 
 
 def _related(where: Path, folders: Iterable[Path], settings: Path) -> tuple[Path, Path] | None:
-    """The two of `folders` whose pictures share their stems, photographs first; None where there are none.
+    """The two of `folders` whose images share their stems, images first; None where there are none.
 
     Raises:
         UserError: which they are, or which of them holds the masks, cannot be told.
     """
-    stems = {folder: set(list_pictures(folder).files) for folder in folders}
+    stems = {folder: set(list_images(folder).files) for folder in folders}
     couples = [couple for couple in itertools.combinations(stems, 2) if _share(stems[couple[0]], stems[couple[1]])]
     if len(couples) == 1:
-        told = [couple for couple in map(_photographs_first, couples) if couple is not None]
+        told = [couple for couple in map(_images_first, couples) if couple is not None]
     else:  # depth maps, say, beside the masks: both names must tell
         told = [c for c in (*couples, *((b, a) for a, b in couples)) if list(map(_by_its_name, c)) == [-1, 1]]
     if couples and len(told) != 1:
         names = [folder.name for folder in stems if any(folder in couple for couple in couples)]
         raise UserError(
-            f"{where} holds {', '.join(names[:-1])} and {names[-1]}, whose pictures have the same names, and which of"
-            f" them are the photographs and which the masks cannot be told; write it in {settings}, for example:"
+            f"{where} holds {', '.join(names[:-1])} and {names[-1]}, whose images have the same names, and which of"
+            f" them are the images and which the masks cannot be told; write it in {settings}, for example:"
             f" {{images: {names[0]}, masks: {names[-1]}}}"
         )
     return told[0] if told else None
 
 
 def _share(first: set[str], second: set[str]) -> bool:
-    """Whether at least half of the smaller folder's pictures have one of the same name in the other."""
+    """Whether at least half of the smaller folder's images have one of the same name in the other."""
     bare = [{re.sub(f"({'|'.join(MASK_ENDINGS)})$", "", stem) for stem in stems} for stems in (first, second)]
     return 0 < min(map(len, bare)) <= 2 * len(bare[0] & bare[1])
 
 
-def _photographs_first(couple: tuple[Path, Path]) -> tuple[Path, Path] | None:
-    """Two folders, that of the photographs first; None where neither names nor pictures tell which it is."""
-    for likeness in (_by_its_name, _by_endings, _by_pictures):
+def _images_first(couple: tuple[Path, Path]) -> tuple[Path, Path] | None:
+    """Two folders, that of the images first; None where neither names nor images tell which it is."""
+    for likeness in (_by_its_name, _by_endings, _by_images):
         first, second = map(likeness, couple)
         if first != second:
             return couple if first < second else (couple[1], couple[0])
@@ -194,20 +194,20 @@ def _photographs_first(couple: tuple[Path, Path]) -> tuple[Path, Path] | None:
 
 
 def _by_its_name(folder: Path) -> int:
-    """1 where the name of a folder says that it holds masks, -1 where it says photographs, else 0."""
+    """1 where the name of a folder says that it holds masks, -1 where it says images, else 0."""
     name = folder.name.lower()
     of_masks = re.search(r"mask|label|annot|segm|truth|(?<![a-z])(gt|seg)(?![a-z])", name)
-    of_images = re.search(r"image|img|photo|picture|(?<![a-z])rgb(?![a-z])", name)
+    of_images = re.search(r"image|img|photo|image|(?<![a-z])rgb(?![a-z])", name)
     return bool(of_masks) - bool(of_images)
 
 
 def _by_endings(folder: Path) -> int:
-    """1 where all pictures of a folder are called as masks are (`MASK_ENDINGS`), else 0."""
-    return int(all(stem.endswith(MASK_ENDINGS) for stem in list_pictures(folder).files))
+    """1 where all images of a folder are called as masks are (`MASK_ENDINGS`), else 0."""
+    return int(all(stem.endswith(MASK_ENDINGS) for stem in list_images(folder).files))
 
 
-def _by_pictures(folder: Path) -> int:
-    """How much the first pictures of a folder are like masks: 2 where they are indexed or grey, 0 for JPEGs, else 1."""
+def _by_images(folder: Path) -> int:
+    """How much the first images of a folder are like masks: 2 where they are indexed or grey, 0 for JPEGs, else 1."""
 
     def likeness(path: Path) -> int:
         if path.suffix.lower() in (".jpg", ".jpeg"):
@@ -218,4 +218,4 @@ def _by_pictures(folder: Path) -> int:
             return 1
         return 2
 
-    return min(likeness(paths[0]) for paths in itertools.islice(list_pictures(folder).files.values(), 3))
+    return min(likeness(paths[0]) for paths in itertools.islice(list_images(folder).files.values(), 3))

@@ -32,7 +32,7 @@ class Meaning:
     labels: NDArray[np.int16] | Mapping[Colour, int]
 
     def sample(self, name: str, image: Path, mask: Path) -> Sample:
-        """The sample of a photograph and its mask."""
+        """The sample of an image and its mask."""
         if isinstance(self.labels, np.ndarray):
             return FileSample(name, image, mask, self.labels)
         return ColourSample(name, image, mask, self.labels)

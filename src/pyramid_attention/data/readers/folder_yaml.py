@@ -31,7 +31,7 @@ class Settings:
         names, colours: by id on disk; None where it does not say.
         void: the ids that are void; None where it does not say (then it is 255, unless that is named).
         void_colours: the colours that are.
-        folders: the names of the folders of photographs and of masks; None where it does not say.
+        folders: the names of the folders of images and of masks; None where it does not say.
     """
 
     path: Path

@@ -1,8 +1,8 @@
-"""labelme's annotations: one JSON file a photograph.
+"""labelme's annotations: one JSON file an image.
 
     a.jpg  a.json  b.jpg  b.json  …  labels.txt         or the same in train/ and val/ (valid/, test/)
 
-A JSON file names its photograph in `imagePath` (relative to itself), or holds it in `imageData`. Of its shapes polygons
+A JSON file names its image in `imagePath` (relative to itself), or holds it in `imageData`. Of its shapes polygons
 (oriented rectangles too), rectangles and circles are read, later ones over earlier ones; lines, points and masks are
 not, and a note tells of them. What no shape covers is background, class 0.
 
@@ -33,7 +33,7 @@ from ...errors import UserError
 from ...images import MAX_PIXELS, image_size, read_image, to_image_array
 from .. import holdout
 from ..samples import Dataset
-from .disk import SPLITS, few, files_below, is_picture, read_json, read_lines, split_name, stem
+from .disk import SPLITS, few, files_below, is_image, read_json, read_lines, split_name, stem
 from .polygons import (
     Kind,
     Overhang,
@@ -79,13 +79,13 @@ def _is_json(name: str) -> bool:
 
 
 def read(root: Path) -> Dataset:
-    """Read every JSON file in `root` and below; no picture is opened.
+    """Read every JSON file in `root` and below; no image is opened.
 
     Raises:
-        UserError: a folder or `labels.txt` cannot be read, or there are no annotated photographs.
+        UserError: a folder or `labels.txt` cannot be read, or there are no annotated images.
     """
     files = files_below(root)
-    on_disk = {os.path.normpath(root / file) for file in files if is_picture(file)}
+    on_disk = {os.path.normpath(root / file) for file in files if is_image(file)}
     beside = {os.path.splitext(path)[0]: path for path in sorted(on_disk, reverse=True)}
     found = _Findings(root, on_disk, beside)
     splits: dict[str, list[_Annotated]] = {}
@@ -100,10 +100,10 @@ def read(root: Path) -> Dataset:
             elif (one := found.annotated(stem(name), root / file)) is not None:
                 splits.setdefault(split, []).append(one)
     if not splits:
-        raise UserError(f"{root} holds no photographs that labelme has annotated; expected {LAYOUT}")
+        raise UserError(f"{root} holds no images that labelme has annotated; expected {LAYOUT}")
     extra = [os.path.relpath(path, root) for path in sorted(on_disk - set(found.takers))]
     if extra:
-        found.notes.append(f"{len(extra)} photographs in {root} have no JSON file and are left out ({few(extra)})")
+        found.notes.append(f"{len(extra)} images in {root} have no JSON file and are left out ({few(extra)})")
     used = {shape.name for listed in splits.values() for one in listed for shape in one.shapes}
     declared = _declared(root / "labels.txt")
     names = {name: name for name in sorted(used - {VOID})} if declared is None else declared
@@ -169,7 +169,7 @@ class _Findings:
         self.problems: list[str] = []
 
     def annotated(self, name: str, path: Path) -> _Annotated | None:
-        """One JSON file; None where it is broken, not labelme's, or has no photograph."""
+        """One JSON file; None where it is broken, not labelme's, or has no image."""
         try:
             data = read_json(path)
         except UserError as error:
@@ -178,7 +178,7 @@ class _Findings:
         if not isinstance(data.get("shapes"), list):
             self.foreign.append(path.name)
             return None
-        image = self._photograph(path, data)
+        image = self._image(path, data)
         if image is None and not data.get("imageData"):
             self.absent.append(path.name)
             return None
@@ -199,8 +199,8 @@ class _Findings:
                 self.overhang.see(name, box(drawn.points), size[1], size[0])
         return _Annotated(name, path, image, size, shapes)
 
-    def _photograph(self, path: Path, data: dict[str, Any]) -> Path | None:
-        """The photograph where `imagePath` says, else the one beside the JSON file that has its stem."""
+    def _image(self, path: Path, data: dict[str, Any]) -> Path | None:
+        """The image where `imagePath` says, else the one beside the JSON file that has its stem."""
         said = data.get("imagePath")
         if isinstance(said, str) and said:
             place = os.path.normpath(path.parent / said.replace("\\", "/"))
@@ -231,7 +231,7 @@ class _Findings:
             )
         if self.absent:
             self.notes.append(
-                f"{len(self.absent)} JSON files have no photograph, neither on disk nor in themselves, and are left out"
+                f"{len(self.absent)} JSON files have no image, neither on disk nor in themselves, and are left out"
                 f" ({few(self.absent)})"
             )
         for kind, count in sorted(self.passed_over.items()):
@@ -243,7 +243,7 @@ class _Findings:
 
 @dataclass(frozen=True, eq=False)
 class LabelmeSample:
-    """A photograph, on disk or (image is None) in its JSON file `source`, and the shapes on it.
+    """An image, on disk or (image is None) in its JSON file `source`, and the shapes on it.
 
     Attributes:
         size: (height, width) that was annotated; None where the file does not tell.
@@ -256,23 +256,23 @@ class LabelmeSample:
     shapes: tuple[Shape, ...]
 
     def read_image(self) -> NDArray[np.uint8]:
-        """The photograph, H×W×3 uint8 RGB, upright.
+        """The image, H×W×3 uint8 RGB, upright.
 
         Raises:
-            UserError: the file is missing, damaged or no picture.
+            UserError: the file is missing, damaged or no image.
         """
         if self.image is not None:
             return read_image(self.image)
         embedded = read_json(self.source)["imageData"]
         try:
-            with Image.open(io.BytesIO(base64.b64decode(embedded))) as picture:
-                if picture.width * picture.height <= MAX_PIXELS:
-                    return to_image_array(picture)
+            with Image.open(io.BytesIO(base64.b64decode(embedded))) as image:
+                if image.width * image.height <= MAX_PIXELS:
+                    return to_image_array(image)
         except UserError:
             raise
-        except Exception as error:  # on a damaged picture a decoder raises whatever it stumbles over
+        except Exception as error:  # on a damaged image a decoder raises whatever it stumbles over
             raise UserError(
-                f"the imageData of {self.source} is damaged ({type(error).__name__}); put the photograph beside it"
+                f"the imageData of {self.source} is damaged ({type(error).__name__}); put the image beside it"
             ) from error
         raise UserError(f"the imageData of {self.source} has more than {MAX_PIXELS:,} pixels; scale it down")
 
@@ -280,7 +280,7 @@ class LabelmeSample:
         """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where void.
 
         Raises:
-            UserError: the photograph is unreadable, or of another size than was annotated.
+            UserError: the image is unreadable, or of another size than was annotated.
         """
         if self.image is None:
             return draw(self.read_image().shape[:2], self.shapes)

@@ -1,4 +1,4 @@
-"""Files by name and lists of names: what the readers share whose photographs and masks are matched by a common stem."""
+"""Files by name and lists of names: what the readers share whose images and masks are matched by a common stem."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _FILE = re.compile(rf"(.+?({'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))}))(
 
 
 def read_names(path: Path) -> list[str]:
-    """The photographs that a list names, each once: a stem, a file name, or the paths of a photograph and its mask.
+    """The images that a list names, each once: a stem, a file name, or the paths of an image and its mask.
 
     Raises:
         UserError: see `read_lines`.
@@ -67,7 +67,7 @@ def read_names(path: Path) -> list[str]:
 
 
 def match(names: Iterable[str], images: Listing, masks: Listing, source: Path) -> tuple[list[Pair], list[str]]:
-    """The photographs of a split with their masks, in the order of `names`, and notes on what `source` lacks.
+    """The images of a split with their masks, in the order of `names`, and notes on what `source` lacks.
 
     Args:
         source: what names them: a list, or their folder.
@@ -75,7 +75,7 @@ def match(names: Iterable[str], images: Listing, masks: Listing, source: Path) -
     names = list(names)
     absent = [name for name in names if name not in images.files]
     bare = [name for name in names if name in images.files and name not in masks.files]
-    notes = [] if names else [f"{source} names no photographs"]
+    notes = [] if names else [f"{source} names no images"]
     notes += left_out(absent, len(names), f"of {source} are not in {images.folder}")
     notes += left_out(bare, len(names), f"of {source} have no mask in {masks.folder}")
     lacking = {*absent, *bare}
@@ -83,12 +83,11 @@ def match(names: Iterable[str], images: Listing, masks: Listing, source: Path) -
 
 
 def match_all(images: Listing, masks: Listing) -> tuple[list[Pair], list[str]]:
-    """All photographs of a folder with their masks, and notes on those of either that lack the other."""
+    """All images of a folder with their masks, and notes on those of either that lack the other."""
     pairs, notes = match(images.files, images, masks, images.folder)
     alone = [name for name in masks.files if name not in images.files]
     if alone:
         notes.append(
-            f"{len(alone)} masks in {masks.folder} have no photograph in {images.folder} and are left out"
-            f" ({few(alone)})"
+            f"{len(alone)} masks in {masks.folder} have no image in {images.folder} and are left out ({few(alone)})"
         )
     return pairs, notes

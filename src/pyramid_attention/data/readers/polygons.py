@@ -2,7 +2,7 @@
 
 Coordinates are pixels, x to the right and y down. The pixel in column x and row y belongs to a polygon if the point
 (x, y) lies inside it or an edge runs through the pixel: Pillow's `polygon` with its outline, which is also how labelme
-draws its own exports. Later shapes are drawn over earlier ones. What lies outside the picture is clipped, and told.
+draws its own exports. Later shapes are drawn over earlier ones. What lies outside the image is clipped, and told.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Kind = Literal["polygon", "rectangle", "circle"]
 Key = TypeVar("Key", bound=Hashable)
 
 FARTHEST = 100_000
-"""Coordinates farther out are moved to here: no photograph is as large, and drawing would take for ever."""
+"""Coordinates farther out are moved to here: no image is as large, and drawing would take for ever."""
 
 BACKGROUND = ("background", "_background_")
 
@@ -100,13 +100,13 @@ def _disc(size: tuple[int, int], points: Points) -> Image.Image:
 
 @dataclass
 class Overhang:
-    """Which shapes lie outside their photograph, gathered while a data set is read, for its notes."""
+    """Which shapes lie outside their image, gathered while a data set is read, for its notes."""
 
     clipped: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
 
     def see(self, where: str, box: tuple[float, float, float, float], width: float, height: float) -> None:
-        """Look at a shape of the photograph `where` by its box: left, top, right, bottom. A pixel too far is none."""
+        """Look at a shape of the image `where` by its box: left, top, right, bottom. A pixel too far is none."""
         left, top, right, bottom = box
         if left >= width or top >= height or right < 0 or bottom < 0:
             self.lost.append(where)
@@ -118,12 +118,12 @@ class Overhang:
         said = []
         if self.clipped:
             said.append(
-                f"{len(self.clipped)} shapes in {root} lie partly outside their photograph and are clipped"
+                f"{len(self.clipped)} shapes in {root} lie partly outside their image and are clipped"
                 f" ({few(dict.fromkeys(self.clipped))})"
             )
         if self.lost:
             said.append(
-                f"{len(self.lost)} shapes in {root} lie wholly outside their photograph and are left out"
+                f"{len(self.lost)} shapes in {root} lie wholly outside their image and are left out"
                 f" ({few(dict.fromkeys(self.lost))})"
             )
         return said
@@ -141,12 +141,12 @@ def background_first(names: Mapping[Key, str]) -> tuple[list[str], dict[Key, int
 
 
 def declared_size(height: object, width: object) -> tuple[int, int] | None:
-    """The size of a photograph as its annotations tell it; None where they do not."""
+    """The size of an image as its annotations tell it; None where they do not."""
     return (height, width) if type(height) is int and type(width) is int and min(height, width) > 0 else None
 
 
 def check_declared_size(source: Path, size: tuple[int, int], image: Path) -> None:
-    """Check that a photograph, whose header alone is read, has the (height, width) that its annotations were made for.
+    """Check that an image, whose header alone is read, has the (height, width) that its annotations were made for.
 
     Raises:
         UserError: it has not.
@@ -154,6 +154,6 @@ def check_declared_size(source: Path, size: tuple[int, int], image: Path) -> Non
     height, width = image_size(image)
     if size != (height, width):
         raise UserError(
-            f"{source} was made for a photograph of {size[1]}×{size[0]} pixels, but {image} is {width}×{height}; put"
-            " the photograph back that was annotated, or annotate this one"
+            f"{source} was made for an image of {size[1]}×{size[0]} pixels, but {image} is {width}×{height}; put"
+            " the image back that was annotated, or annotate this one"
         )

@@ -1,4 +1,4 @@
-"""Roboflow's export "Semantic Segmentation Masks": grey PNG masks beside the photographs.
+"""Roboflow's export "Semantic Segmentation Masks": grey PNG masks beside the images.
 
     train/_classes.csv      Pixel Value, Class: the id on disk and the name of each class
     train/a.jpg  train/a_mask.png  …        valid/  …       test/  …
@@ -17,7 +17,7 @@ from pathlib import Path
 from ...classes import IGNORE, ClassTable
 from ...errors import UserError
 from ..samples import Dataset, FileSample, id_lookup
-from .disk import few, files_below, is_picture, left_out, read_text, split_name, stem
+from .disk import few, files_below, is_image, left_out, read_text, split_name, stem
 from .pairs import subfolders
 
 LAYOUT = "train/_classes.csv with train/a.jpg and train/a_mask.png, valid/ and test/ alike"
@@ -31,7 +31,7 @@ def detect(root: Path) -> bool:
 
 
 def read(root: Path) -> Dataset:
-    """Read every split found in `root`; no picture is opened.
+    """Read every split found in `root`; no image is opened.
 
     Raises:
         UserError: no split is found, or a table of classes cannot be understood.
@@ -47,29 +47,29 @@ def read(root: Path) -> Dataset:
             problems.append(f"{folder / TABLE} differs from {first / TABLE}; export all splits at once")
         lookup = id_lookup(sorted(names), [IGNORE])
         files = files_below(folder)
-        stems = {stem(name) for name in files if is_picture(name)}
+        stems = {stem(name) for name in files if is_image(name)}
         masks = {name.removesuffix(ENDING): name for name in files if name.endswith(ENDING)}
         masks = {name: mask for name, mask in masks.items() if name in stems or stem(mask) + "_mask" not in stems}
-        photographs: dict[str, str] = {}
+        images: dict[str, str] = {}
         for name in files:
-            if is_picture(name) and name not in masks.values() and photographs.setdefault(stem(name), name) != name:
-                problems.append(f"{folder} holds {photographs[stem(name)]} and {name} for one mask; remove one")
+            if is_image(name) and name not in masks.values() and images.setdefault(stem(name), name) != name:
+                problems.append(f"{folder} holds {images[stem(name)]} and {name} for one mask; remove one")
         splits[split] = [
             FileSample(name, folder / file, folder / masks[name], lookup)
-            for name, file in sorted(photographs.items())
+            for name, file in sorted(images.items())
             if name in masks
         ]
-        bare = [file for name, file in photographs.items() if name not in masks]
-        notes += left_out(bare, len(photographs), f"in {folder} have no mask")
-        if extra := [mask for name, mask in masks.items() if name not in photographs]:
-            notes.append(f"{len(extra)} masks in {folder} have no photograph and are left out ({few(extra)})")
+        bare = [file for name, file in images.items() if name not in masks]
+        notes += left_out(bare, len(images), f"in {folder} have no mask")
+        if extra := [mask for name, mask in masks.items() if name not in images]:
+            notes.append(f"{len(extra)} masks in {folder} have no image and are left out ({few(extra)})")
     notes += [
         f"{folder} is left out, for it has no {TABLE}; copy that of another split there"
         for name, folder in subfolders(root).items()
         if tables and root not in tables and folder not in tables and split_name(name) in ("train", "val", "test")
     ]
     if not any(splits.values()):
-        raise UserError(f"{root} holds no photographs with masks as Roboflow exports them; expected {LAYOUT}")
+        raise UserError(f"{root} holds no images with masks as Roboflow exports them; expected {LAYOUT}")
     folder, names = next(iter(tables.items()))
     try:
         classes = ClassTable.of([names[value] for value in sorted(names)])

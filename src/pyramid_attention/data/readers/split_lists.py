@@ -1,4 +1,4 @@
-"""Splits by their names, and lists of them: train.txt, val.txt, …, each line the name of one photograph."""
+"""Splits by their names, and lists of them: train.txt, val.txt, …, each line the name of one image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from ...errors import UserError
-from .disk import SPLITS, few, is_picture, read_lines, split_name
+from .disk import SPLITS, few, is_image, read_lines, split_name
 from .listing import list_files
 from .pairs import Pair, file_names
 
@@ -58,7 +58,7 @@ def name_in(line: str, names: Mapping[str, object]) -> str | None:
     path = PurePosixPath(line.replace("\\", "/"))
     for start in range(len(path.parts)):
         inner = PurePosixPath(*path.parts[start:])
-        for name in (str(inner), str(inner.with_suffix("")) if is_picture(inner.name) else ""):
+        for name in (str(inner), str(inner.with_suffix("")) if is_image(inner.name) else ""):
             if name in names:
                 return name
     return None
@@ -70,15 +70,15 @@ def split_by_lists(
     """Sort pairs into the splits whose lists name them.
 
     Args:
-        pairs: of photographs in no split, sorted by name.
+        pairs: of images in no split, sorted by name.
         lists: a file for each split.
 
     Returns:
-        the pairs of each split, sorted by name; notes on lines and photographs left out; problems: photographs that are
+        the pairs of each split, sorted by name; notes on lines and images left out; problems: images that are
         in two lists.
 
     Raises:
-        UserError: a list cannot be read, or no line of one names a photograph.
+        UserError: a list cannot be read, or no line of one names an image.
     """
     by_name = {pair[0]: pair for pair in pairs}
     named: dict[str, set[str]] = {}
@@ -90,23 +90,22 @@ def split_by_lists(
         lost = [line for line, name in found.items() if name is None]
         if lost and not named[split]:
             raise UserError(
-                f"no line of {path} names a photograph with a mask ({few(lost)}); write the stem of one a"
+                f"no line of {path} names an image with a mask ({few(lost)}); write the stem of one a"
                 f" line, as {next(iter(by_name), 'a')}"
             )
         if lost:
             notes.append(
-                f"{len(lost)} of {len(lines)} lines of {path} name no photograph with a mask and are left out"
-                f" ({few(lost)})"
+                f"{len(lost)} of {len(lines)} lines of {path} name no image with a mask and are left out ({few(lost)})"
             )
     for first, second in itertools.combinations(lists, 2):
         if both := sorted(named[first] & named[second]):
             problems.append(_in_both(both, lists[first], lists[second]))
     if rest := sorted(by_name.keys() - set[str]().union(*named.values())):
         files = ", ".join(path.name for path in lists.values())
-        notes.append(f"{len(rest)} photographs are in none of {files} and are left out ({few(rest)})")
+        notes.append(f"{len(rest)} images are in none of {files} and are left out ({few(rest)})")
     return {split: [by_name[name] for name in sorted(found)] for split, found in named.items()}, notes, problems
 
 
 def _in_both(names: Sequence[str], first: Path, second: Path) -> str:
-    what = "photograph is" if len(names) == 1 else "photographs are"
+    what = "image is" if len(names) == 1 else "images are"
     return f"{len(names)} {what} in {first} and in {second} ({few(names)}); remove each from one of them"

@@ -12,12 +12,12 @@
 Names, order and colours are those of the development kit (http://host.robots.ox.ac.uk/pascal/VOC/voc2012/). The server
 keeps the masks of the test list, so that split has no samples.
 
-`train_aug` is the training set of 10,582 photographs that papers call "trainaug": the train and val lists of SBD (the
+`train_aug` is the training set of 10,582 images that papers call "trainaug": the train and val lists of SBD (the
 Semantic Boundaries Dataset, Hariharan et al., 2011) and VOC's train, without VOC's val. A mask is taken from
 SegmentationClassAug if it is there, then from VOC, then from SBD's .mat files (field GTcls.Segmentation).
 
 A class_names.txt or labelmap.txt beside JPEGImages gives other classes: see `voc_masks`. There, without lists, all
-photographs are the split `train`.
+images are the split `train`.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ NAMES = (
 TABLE = MaskTable.of(NAMES, voc_colours(len(NAMES)), by_palette=False)
 CLASSES = TABLE.classes
 MASK_FOLDERS = ("segmentationclasspng", "segmentationclass", "segmentationclassaug")
-"""The first of them counts: labelme once wrote arrays into SegmentationClass and pictures into SegmentationClassPNG."""
+"""The first of them counts: labelme once wrote arrays into SegmentationClass and images into SegmentationClassPNG."""
 AUGMENTED_LISTS = ("trainaug", "train_aug")
 SBD_FOLDERS = ("benchmark_RELEASE", "benchmark", "VOCaug", "SBD", "sbd")
 
 
 @dataclass(frozen=True, eq=False)
 class SbdSample(MaskFileSample):
-    """A photograph of VOC with a mask of SBD, a MATLAB file."""
+    """An image of VOC with a mask of SBD, a MATLAB file."""
 
     def read_labels(self) -> NDArray[np.uint8]:
         """See `MaskFileSample`; SBD has no void.
@@ -84,10 +84,10 @@ def detect(root: Path) -> bool:
 
 
 def read(root: Path) -> Dataset:
-    """Read every list in ImageSets/Segmentation, and `train_aug` where SBD's masks are there; no picture is opened.
+    """Read every list in ImageSets/Segmentation, and `train_aug` where SBD's masks are there; no image is opened.
 
     Raises:
-        UserError: it is not VOC's layout, nothing says what the ids mean, no photograph has a mask, or a list or folder
+        UserError: it is not VOC's layout, nothing says what the ids mean, no image has a mask, or a list or folder
             cannot be read.
     """
     homes = _homes(root)
@@ -131,7 +131,7 @@ def read(root: Path) -> Dataset:
         if augmented:
             splits["train_aug"] = augmented
     if not splits:
-        raise UserError(f"{home} holds no photograph with a mask{': ' + notes[0] if notes else ''}; expected {LAYOUT}")
+        raise UserError(f"{home} holds no image with a mask{': ' + notes[0] if notes else ''}; expected {LAYOUT}")
     return Dataset("voc", root, table.classes, splits, tuple(notes), tuple(problems))
 
 

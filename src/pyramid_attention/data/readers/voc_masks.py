@@ -66,13 +66,13 @@ class MaskTable:
         return cls(classes, id_lookup(ids, void), labels, by_palette)
 
     def sample(self, name: str, image: Path, mask: Path) -> MaskSample:
-        """A photograph and its mask in these classes."""
+        """An image and its mask in these classes."""
         return MaskSample(name, image, mask, self)
 
 
 @dataclass(frozen=True, eq=False)
 class MaskSample(MaskFileSample):
-    """A photograph and a mask that shows its classes in colours or as ids: what it is, its header says."""
+    """An image and a mask that shows its classes in colours or as ids: what it is, its header says."""
 
     table: MaskTable
 

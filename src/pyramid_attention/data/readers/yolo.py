@@ -5,8 +5,8 @@
 
 `train`, `val` and `test` are each a folder, a text file of paths, or a list of these, relative to `path`, which is
 relative to data.yaml (and taken for its folder where it does not exist, as after a move). The last `images` of a
-photograph's path becomes `labels`. A line of a label file is `class x1 y1 x2 y2 …`, from 0 to 1 of width and height;
-smaller polygons are drawn over larger ones, as Ultralytics does for semantic segmentation. A photograph without a label
+image's path becomes `labels`. A line of a label file is `class x1 y1 x2 y2 …`, from 0 to 1 of width and height;
+smaller polygons are drawn over larger ones, as Ultralytics does for semantic segmentation. An image without a label
 file shows no object. Class 0 is the background (Ultralytics appends it instead), then come the `names`.
 
 With `masks_dir: masks` in data.yaml the last `images` becomes `masks`, and the masks hold the ids of `names`, 255 being
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from ...classes import IGNORE, ClassTable
 from ...errors import UserError
 from ..samples import UNKNOWN, Dataset, FileSample, Sample
-from .disk import SPLITS, few, files_below, is_picture, left_out, listing, read_lines, read_text, stem
+from .disk import SPLITS, few, files_below, is_image, left_out, listing, read_lines, read_text, stem
 from .polygons import Overhang, background_first, box
 from .yolo_labels import YoloSample, read_polygons
 
@@ -50,20 +50,20 @@ def detect(root: Path) -> bool:
 
 
 def read(root: Path) -> Dataset:
-    """Read every split that data.yaml names; no picture is opened, but every label file is.
+    """Read every split that data.yaml names; no image is opened, but every label file is.
 
     Raises:
-        UserError: data.yaml is missing or cannot be understood, or no photographs are there.
+        UserError: data.yaml is missing or cannot be understood, or no images are there.
     """
     path = _settings_file(root)
     if path is None:
         raise UserError(f"{root} has no data.yaml; expected {LAYOUT}")
     settings, names = _settings(path)
     found = _Findings(path, _base(path, settings))
-    photographs = {split: found.photographs(split, settings[split]) for split in SPLITS if settings.get(split)}
-    if not any(photographs.values()):
+    images = {split: found.images(split, settings[split]) for split in SPLITS if settings.get(split)}
+    if not any(images.values()):
         raise UserError(
-            f"{path}: none of its splits has photographs; correct path, train and val. " + " ".join(found.problems)
+            f"{path}: none of its splits has images; correct path, train and val. " + " ".join(found.problems)
         )
     masks_dir = settings.get("masks_dir")
     try:
@@ -75,7 +75,7 @@ def read(root: Path) -> Dataset:
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     splits: dict[str, list[Any]] = {}
-    for split, by_name in photographs.items():
+    for split, by_name in images.items():
         if not by_name:
             continue  # of which a note or a problem tells
         if masks_dir is None:
@@ -84,7 +84,7 @@ def read(root: Path) -> Dataset:
             lookup = _lookup(path, names, settings.get("label_mapping"))
             splits[split] = found.masked(str(masks_dir), by_name, classes, lookup)
     if not any(splits.values()) and not found.problems:
-        raise UserError(f"{path}: no photograph has a mask. " + " ".join(found.notes))
+        raise UserError(f"{path}: no image has a mask. " + " ".join(found.notes))
     notes = (*found.notes, *found.orphans(), *found.overhang.notes(root))
     return Dataset("yolo", root, classes, splits, notes, tuple(found.problems))
 
@@ -141,7 +141,7 @@ def _lookup(path: Path, names: dict[int, str], mapping: Any) -> NDArray[np.int16
     return lookup
 
 
-# Photographs and what belongs to them
+# Images and what belongs to them
 
 
 @dataclass
@@ -166,8 +166,8 @@ class _Findings:
             self.folders[folder] = by_stem
         return self.folders[folder]
 
-    def photographs(self, split: str, value: Any) -> dict[str, Path]:
-        """The photographs of a split, by name."""
+    def images(self, split: str, value: Any) -> dict[str, Path]:
+        """The images of a split, by name."""
         found: dict[str, Path] = {}
         entries = value if isinstance(value, list) else [value]
         for entry in entries:
@@ -180,7 +180,7 @@ class _Findings:
                     self.problems.append(f"{text}; put it there or correct {split}")
             elif os.path.isdir(place):
                 start = place if len(entries) == 1 else self.base
-                self._take([place / name for name in files_below(place) if is_picture(name)], start, found)
+                self._take([place / name for name in files_below(place) if is_image(name)], start, found)
             else:
                 self._take(self._listed(place), self.base, found)
         return dict(sorted(found.items()))
@@ -197,7 +197,7 @@ class _Findings:
         return next((Path(os.path.normpath(place)) for place in places if os.path.exists(place)), None)
 
     def _listed(self, path: Path) -> list[Path]:
-        """The photographs of a list file, relative to it or to the base, that are on disk."""
+        """The images of a list file, relative to it or to the base, that are on disk."""
         lines = read_lines(path)
         found, absent = [], []
         for line in lines:
@@ -211,10 +211,10 @@ class _Findings:
         self.notes += left_out(absent, len(lines), f"that {path} lists are not on disk")
         return found
 
-    def outlined(self, split: str, photographs: dict[str, Path], labels: Mapping[int, int]) -> list[YoloSample]:
-        """The photographs with their label files, each of which is read once to find what is wrong with it."""
+    def outlined(self, split: str, images: dict[str, Path], labels: Mapping[int, int]) -> list[YoloSample]:
+        """The images with their label files, each of which is read once to find what is wrong with it."""
         samples, bare = [], []
-        for name, image in photographs.items():
+        for name, image in images.items():
             path = parallel(image, "labels").with_suffix(".txt")
             self.taken.setdefault(str(path.parent), set()).add(path.stem)
             source = path if path.name in self.files(str(path.parent)).get(path.stem, ()) else None
@@ -232,40 +232,40 @@ class _Findings:
                 for _, points in polygons:
                     self.overhang.see(name, box(points * 1000), 1000, 1000)
             samples.append(YoloSample(name, image, source, labels))
-        if bare and len(bare) == len(photographs):
-            where = parallel(photographs[bare[0]], "labels").parent
-            self.problems.append(f"no photograph of {split} has a label file in {where}; put the label files there")
+        if bare and len(bare) == len(images):
+            where = parallel(images[bare[0]], "labels").parent
+            self.problems.append(f"no image of {split} has a label file in {where}; put the label files there")
         elif bare:
-            self.notes.append(f"{len(bare)} photographs of {split} have no label file: all background ({few(bare)})")
+            self.notes.append(f"{len(bare)} images of {split} have no label file: all background ({few(bare)})")
         return samples
 
     def orphans(self) -> list[str]:
-        """Notes on label files that belong to no photograph of any split."""
+        """Notes on label files that belong to no image of any split."""
         notes = []
         for folder, taken in self.taken.items():
             extra = [
                 f for s, files in self.files(folder).items() for f in files if f.endswith(".txt") and s not in taken
             ]
-            if extra and "labels" in Path(folder).parts:  # beside photographs a text file may be anything
-                notes.append(f"{len(extra)} label files in {folder} belong to no photograph of a split ({few(extra)})")
+            if extra and "labels" in Path(folder).parts:  # beside images a text file may be anything
+                notes.append(f"{len(extra)} label files in {folder} belong to no image of a split ({few(extra)})")
         return notes
 
     def masked(
-        self, masks_dir: str, photographs: dict[str, Path], classes: ClassTable, lookup: NDArray[np.int16]
+        self, masks_dir: str, images: dict[str, Path], classes: ClassTable, lookup: NDArray[np.int16]
     ) -> list[Sample]:
-        """The photographs that have a mask."""
+        """The images that have a mask."""
         samples: list[Sample] = []
         bare = []
-        for name, image in photographs.items():
+        for name, image in images.items():
             path = parallel(image, masks_dir)
-            files = [file for file in self.files(str(path.parent)).get(path.stem, ()) if is_picture(file)]
+            files = [file for file in self.files(str(path.parent)).get(path.stem, ()) if is_image(file)]
             if len(files) > 1:
                 self.problems.append(f"{image} has two masks in {path.parent}, {few(files)}; remove one")
             elif not files or path.parent / files[0] == image:
                 bare.append(name)
             else:
                 samples.append(FileSample(name, image, path.parent / files[0], lookup))
-        self.notes += left_out(bare, len(photographs), f"have no mask in {masks_dir}")
+        self.notes += left_out(bare, len(images), f"have no mask in {masks_dir}")
         return samples
 
 

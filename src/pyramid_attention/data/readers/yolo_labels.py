@@ -47,7 +47,7 @@ def read_polygons(path: Path, labels: Mapping[int, int]) -> tuple[list[tuple[int
 
 @dataclass(frozen=True, eq=False)
 class YoloSample(ImageFileSample):
-    """A photograph and its label file (None: it shows no object); `labels` gives the classes on disk their labels."""
+    """An image and its label file (None: it shows no object); `labels` gives the classes on disk their labels."""
 
     source: Path | None
     labels: Mapping[int, int]
@@ -56,7 +56,7 @@ class YoloSample(ImageFileSample):
         """The mask, H×W uint8: class ids 0 … C-1.
 
         Raises:
-            UserError: the photograph or the label file is unreadable, or a line of it is wrong.
+            UserError: the image or the label file is unreadable, or a line of it is wrong.
         """
         height, width = image_size(self.image)
         polygons, faults = read_polygons(self.source, self.labels) if self.source is not None else ([], [])

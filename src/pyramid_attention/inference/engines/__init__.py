@@ -25,7 +25,7 @@ class Engine(Protocol):
         ...
 
     @property
-    def multiple(self) -> int:
+    def size_divisor(self) -> int:
         """Heights and widths must be multiples of this."""
         ...
 
@@ -35,7 +35,7 @@ class Engine(Protocol):
         ...
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Score pictures N×H×W×3 (uint8 RGB; H and W ≥ 32, multiples of `multiple`).
+        """Score images N×H×W×3 (uint8 RGB; H and W ≥ 32, multiples of `size_divisor`).
 
         Returns:
             N×C×h×w (float32): one score a class before the softmax, at h×w points that are evenly spread over the H×W

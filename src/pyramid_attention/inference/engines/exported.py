@@ -23,16 +23,16 @@ class Description:
 
     Attributes:
         classes: what its scores are for.
-        multiple, align_corners: see `Engine`.
+        size_divisor, align_corners: see `Engine`.
         metadata: the rest, as the Segmenter passes it on: recipe, validation, accuracy, ….
         trainable: what the graph alone does not tell somebody who wants to train the network again: `mean` and `std` of
-            its pictures, `norms`, as they were before they were folded into its convolutions (see `pack_norms`), and
+            its images, `norms`, as they were before they were folded into its convolutions (see `pack_norms`), and
             `elsewhere`, the parameters that are no tensors of the graph under their own name and shape: the name of the
             tensor and how its axes are to be permuted, or the numbers themselves.
     """
 
     classes: ClassTable
-    multiple: int
+    size_divisor: int
     align_corners: bool
     metadata: dict[str, Any]
     trainable: dict[str, Any] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Description:
         data = {
             "format_version": FORMAT_VERSION,
             "classes": self.classes.to_dict(),
-            "multiple": self.multiple,
+            "size_divisor": self.size_divisor,
             "align_corners": self.align_corners,
             "metadata": self.metadata,
             "trainable": self.trainable,
@@ -67,7 +67,7 @@ class Description:
                 )
             return cls(
                 ClassTable.from_dict(data["classes"]),
-                int(data["multiple"]),
+                int(data["size_divisor"]),
                 bool(data["align_corners"]),
                 dict(data["metadata"]),
                 dict(data.get("trainable", {})),
@@ -91,7 +91,7 @@ def describe(session: Any, path: Path, names: Sequence[str] | None) -> Descripti
             given, or both; another number of names.
     """
     inputs, outputs = session.get_inputs(), {output.name: output for output in session.get_outputs()}
-    wanted = f"uint8 pictures '{INPUT}' N×H×W×3 in, '{SCORES}' N×C×h×w out"
+    wanted = f"uint8 images '{INPUT}' N×H×W×3 in, '{SCORES}' N×C×h×w out"
     if [(one.name, one.type, len(one.shape)) for one in inputs] != [
         (INPUT, "tensor(uint8)", 4)
     ] or SCORES not in outputs:

@@ -41,7 +41,7 @@ def open_session(
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is wrong is raised, and told once
     options.intra_op_num_threads = usable_cores()
-    options.enable_mem_pattern = False  # a plan for each size of picture would be kept for good
+    options.enable_mem_pattern = False  # a plan for each size of image would be kept for good
     if not optimise:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
@@ -93,14 +93,14 @@ class OnnxRuntimeEngine:
         self.device = "cuda" if CUDA in self._session.get_providers() else "cpu"
         description = describe(self._session, path, classes)
         self.classes = description.classes
-        self.multiple = description.multiple
+        self.size_divisor = description.size_divisor
         self.align_corners = description.align_corners
         self.metadata = description.metadata
         self._options = onnxruntime.RunOptions()
         self._options.log_severity_level = 4
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Score pictures N×H×W×3 (uint8) → N×C×h×w (float32).
+        """Score images N×H×W×3 (uint8) → N×C×h×w (float32).
 
         Raises:
             UserError: memory runs out, or the scores are not finite numbers.

@@ -34,7 +34,7 @@ class OpenVinoEngine:
         # OpenVINO does not pass on a file's metadata; ONNX Runtime, which is always there, reads them.
         description = describe(open_session(path, optimise=False), path, classes)
         self.classes = description.classes
-        self.multiple = description.multiple
+        self.size_divisor = description.size_divisor
         self.align_corners = description.align_corners
         self.metadata = description.metadata
         core = openvino.Core()
@@ -48,7 +48,7 @@ class OpenVinoEngine:
         self._request = core.compile_model(model, "CPU", properties).create_infer_request()
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Score pictures N×H×W×3 (uint8) → N×C×h×w (float32).
+        """Score images N×H×W×3 (uint8) → N×C×h×w (float32).
 
         Raises:
             UserError: memory runs out, or the scores are not finite numbers.

@@ -35,14 +35,14 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 class TorchEngine:
-    """Runs a network on pictures; training calls it with the live network, which keeps its mode and its device.
+    """Runs a network on images; training calls it with the live network, which keeps its mode and its device.
 
     Args:
-        network: its `coarse_scores` are what the engine gives, with its `classes`, `mean` and `std` (0 … 1 scale).
+        network: its `coarse_logits` are what the engine gives, with its `classes`, `mean` and `std` (0 … 1 scale).
         device: a name of `devices.DEVICES` or a torch device; the network is moved there.
         precision: "bf16" computes convolutions in half the bits, where the device does that faster; the labels are then
             those of fp32 but for some pixels along outlines.
-        compiled: have `torch.compile` make a program of the network at the first picture, which takes a minute.
+        compiled: have `torch.compile` make a program of the network at the first image, which takes a minute.
 
     Raises:
         UserError: there is no such device or precision.
@@ -60,9 +60,9 @@ class TorchEngine:
         self.device = resolve_device(device)
         self.network = network.to(self.device)
         self.classes = network.classes or ClassTable.of(int(network.config["num_classes"]))
-        self.multiple = network.backbone.multiple
+        self.size_divisor = network.backbone.size_divisor
         self.align_corners = network.align_corners
-        self._scores = torch.compile(network.coarse_scores, dynamic=True) if compiled else network.coarse_scores
+        self._scores = torch.compile(network.coarse_logits, dynamic=True) if compiled else network.coarse_logits
         self._rough = precision == "bf16"
         self._mean = torch.tensor(network.mean, device=self.device).view(1, -1, 1, 1)
         self._std = torch.tensor(network.std, device=self.device).view(1, -1, 1, 1)
@@ -74,7 +74,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Score pictures N×H×W×3 (uint8) → N×C×h×w (float32).
+        """Score images N×H×W×3 (uint8) → N×C×h×w (float32).
 
         Raises:
             UserError: memory runs out, or the scores are not finite numbers.
@@ -83,7 +83,7 @@ class TorchEngine:
             with (
                 evaluating(self.network),
                 torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._rough),
-                # No TF32 and no choice of algorithm by stop-watch: the same picture gives the same labels every time.
+                # No TF32 and no choice of algorithm by stop-watch: the same image gives the same labels every time.
                 torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
             ):
                 pixels = torch.tensor(images, device=self.device).permute(0, 3, 1, 2)

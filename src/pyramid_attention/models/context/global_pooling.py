@@ -1,4 +1,4 @@
-"""The top of DFN's V (Yu et al.: Learning a Discriminative Feature Network, CVPR 2018): the picture as a whole."""
+"""The top of DFN's V (Yu et al.: Learning a Discriminative Feature Network, CVPR 2018): the image as a whole."""
 
 from __future__ import annotations
 

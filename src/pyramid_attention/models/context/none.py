@@ -1,4 +1,4 @@
-"""No context: the deepest map as the backbone gives it, for the systems that add nothing on top of it."""
+"""No context: the deepest map as the backbone gives it, for the architectures that add nothing on top of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No decoder: the scores are computed on the context's map and resampled to the picture bilinearly."""
+"""No decoder: the scores are computed on the context's map and resampled to the image bilinearly."""
 
 from __future__ import annotations
 

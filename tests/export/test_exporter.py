@@ -1,0 +1,517 @@
+"""`pan export` and what runs its file: the graph, ONNX Runtime and OpenVINO beside PyTorch, 8 bits."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+from pyramid_attention.classes import ClassTable
+from pyramid_attention.cli import main
+from pyramid_attention.data.shapes import CLASSES, open_shapes
+from pyramid_attention.errors import MissingExtra, UserError
+from pyramid_attention.evaluation import evaluate
+from pyramid_attention.export import export, int8
+from pyramid_attention.export.int8 import Quantised, quantisable, quantise, spread
+from pyramid_attention.export.verify import Verification, verify
+from pyramid_attention.inference import Segmenter
+from pyramid_attention.inference.engines.exported import FORMAT_VERSION, KEY, Description
+from pyramid_attention.inference.engines.onnxruntime import choose_providers
+from pyramid_attention.inference.engines.pruning import keep_output
+from pyramid_attention.models import SegmentationModel, build_model
+from pyramid_attention.models.folding import fold
+
+ENGINES = ("onnxruntime", "openvino")
+SIZES = [(1, 1), (1, 40), (31, 33), (40, 57), (65, 97), (96, 128)]
+
+
+def settled(**options) -> SegmentationModel:
+    """A network with the running statistics of a few images."""
+    torch.manual_seed(0)
+    net = build_model(**({"num_classes": 7, "backbone": "test_resnet", "channels": 16} | options))
+    net.train()
+    with torch.no_grad():
+        for _ in range(3):
+            net(torch.randn(2, 3, 64, 96))
+    return net.eval()
+
+
+def make_image(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    net = settled()
+    net.classes = CLASSES
+    path = tmp_path_factory.mktemp("model") / "tiny"
+    net.save_pretrained(path, {"recipe": {"seed": 3}, "validation": {"miou": 0.5}})
+    return path
+
+
+@pytest.fixture(scope="module")
+def file(folder) -> Path:
+    return export(folder).path
+
+
+# The file
+
+
+def test_the_file_lies_in_the_model_folder_and_says_what_it_is(folder, file):
+    assert file == folder / "model.onnx"
+    session = onnxruntime.InferenceSession(str(file))
+    assert [(i.name, i.type, i.shape) for i in session.get_inputs()] == [
+        ("images", "tensor(uint8)", ["batch", "height", "width", 3])
+    ]
+    assert [(o.name, o.type, o.shape) for o in session.get_outputs()] == [
+        ("labels", "tensor(uint8)", ["batch", "height", "width"]),
+        ("scores", "tensor(float)", ["batch", 7, "score_height", "score_width"]),
+    ]
+    held = json.loads(session.get_modelmeta().custom_metadata_map[KEY])
+    assert held["format_version"] == FORMAT_VERSION
+    assert ClassTable.from_dict(held["classes"]) == CLASSES
+    assert held["classes"]["void_name"] == CLASSES.void_name
+    metadata = held["metadata"]
+    assert metadata["recipe"] == {"seed": 3}
+    assert metadata["validation"] == {"miou": 0.5}
+    assert metadata["source_sha256"] == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert metadata["verification"]["agreement"] >= 0.999
+    assert metadata["precision"] == "fp32"
+
+
+def test_norms_are_folded_and_the_exporters_notes_left_out(file, folder):
+    model = onnx.load(file)
+    assert not [node for node in model.graph.node if node.op_type == "BatchNormalization"]
+    assert not any(len(node.metadata_props) or node.doc_string for node in model.graph.node)
+    assert file.stat().st_size < 1.2 * (folder / "model.safetensors").stat().st_size + 100_000
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("size", [(32, 32), (45, 71)])
+def test_the_labels_and_scores_in_the_file_are_the_networks(folder, file, batch, size):
+    images = np.stack([make_image(*size, seed) for seed in range(batch)])
+    labels, scores = onnxruntime.InferenceSession(str(file)).run(None, {"images": images})
+    net = SegmentationModel.from_pretrained(folder)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (net.mean, net.std))
+    with torch.no_grad():
+        pixels = (torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - mean) / std
+        np.testing.assert_allclose(scores, net.coarse_logits(pixels), atol=1e-4)
+        assert (labels == net(pixels).argmax(1).numpy()).mean() > 0.999
+    assert scores.shape[2:] == tuple(-(-side // 4) for side in size)
+
+
+def test_folding_leaves_the_scores_as_they_are():
+    for options in ({}, {"backbone": "mobilenetv3_small_050"}, {"upsample": "transposed", "conv_bias": True}):
+        net = settled(**options)
+        pixels = torch.rand(2, 3, 64, 96) * 255
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (net.mean, net.std))
+        with torch.no_grad():
+            expected = net.coarse_logits((pixels / 255 - mean) / std)
+            assert fold(net, torch.randn(2, 3, 64, 96))  # the first convolution takes pixels as they are
+            found = net.coarse_logits(pixels - 255 * mean)
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+        assert not [name for name, module in net.named_modules() if isinstance(module, torch.nn.BatchNorm2d)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"architecture": "deeplabv3plus", "low_channels": 8},
+        {"architecture": "pspnet"},
+        {"attention_channels": 1, "downsample": "max", "rounding": "floor", "align_corners": True},
+    ],
+    ids=["deeplabv3plus", "pspnet", "as others"],
+)
+def test_other_systems_are_exported_and_verified(options, tmp_path):
+    net = settled(**options)
+    net.save_pretrained(tmp_path / "model")
+    done = export(tmp_path / "model", tmp_path / "other.onnx")
+    assert done.path == tmp_path / "other.onnx"
+    assert done.verification.agreement >= 0.999
+    image = make_image(50, 70)
+    expected = Segmenter.load(tmp_path / "model", "cpu")(image)
+    for engine in ENGINES:
+        found = Segmenter.load(done.path, "cpu", engine=engine)(image)
+        assert (found.labels == expected.labels).mean() >= 0.999
+        np.testing.assert_allclose(found.confidence, expected.confidence, atol=1e-3)
+
+
+@pytest.fixture
+def built(file, monkeypatch):
+    """The graph need not be built again: that takes ten seconds."""
+    monkeypatch.setattr("pyramid_attention.export.exporter.build_graph", lambda *_, **__: onnx.load(file))
+
+
+@pytest.mark.usefixtures("built")
+def test_a_file_that_differs_from_its_network_is_not_kept(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("pyramid_attention.export.exporter.verify", lambda network, path: Verification(0.98, 1e-6))
+    with pytest.raises(UserError, match=r"98\.00% of the labels agree \(at least 99\.9% must\).*no file is kept"):
+        export(folder, tmp_path / "out.onnx")
+    assert list(tmp_path.iterdir()) == []
+    for differs in (Verification(1.0, 0.01), Verification(1.0, float("nan"))):
+        with pytest.raises(UserError, match="scores differ by up to"):
+            differs.check()
+    Verification(0.999, 1e-3).check()
+
+
+def test_verification_sees_other_weights(folder, file):
+    net = SegmentationModel.from_pretrained(folder)
+    assert verify(net, file).difference < 1e-4
+    net.head.weight.data.add_(0.05)
+    assert verify(net, file).difference > 1e-3
+
+
+# The engines
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("size", SIZES)
+def test_an_engine_gives_the_labels_of_torch(folder, file, engine, size):
+    image = make_image(*size)
+    expected, found = Segmenter.load(folder, "cpu")(image), Segmenter.load(file, "cpu", engine=engine)(image)
+    assert found.labels.dtype == np.uint8
+    assert (found.labels == expected.labels).mean() >= 0.999
+    np.testing.assert_allclose(found.confidence, expected.confidence, atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_batches_tiles_and_augmentation_on_every_engine(folder, file, engine):
+    images = [make_image(48, 64, seed) for seed in range(3)]
+    segment = Segmenter.load(file, "cpu", engine=engine)
+    for one, together in zip(images, segment.batch(images), strict=True):
+        np.testing.assert_array_equal(segment(one).labels, together.labels)
+    large = make_image(200, 300)
+    for options in ({"tile": 128}, {"tta": True}):
+        expected = Segmenter.load(folder, "cpu", **options)(large).labels
+        assert (Segmenter.load(file, "cpu", engine=engine, **options)(large).labels == expected).mean() >= 0.999
+
+
+def test_results_of_a_image_stay_when_the_next_is_segmented(file):
+    for engine in ENGINES:
+        segment = Segmenter.load(file, "cpu", engine=engine)
+        first = segment.engine(make_image(40, 40)[None])
+        kept = first.copy()
+        segment.engine(make_image(40, 40, seed=1)[None])
+        np.testing.assert_array_equal(first, kept)
+
+
+def test_evaluation_and_metadata_go_through_the_file(folder, file):
+    data = open_shapes(train=1, val=3, size=64)
+    assert evaluate(data, file).metrics() == evaluate(data, file, engine="openvino").metrics()
+    assert Segmenter.load(file).metadata["recipe"] == {"seed": 3}
+    assert Segmenter.load(file).classes == Segmenter.load(file, engine="openvino").classes == CLASSES
+    found, expected = evaluate(data, file).confusion.matrix, evaluate(data, folder).confusion.matrix
+    assert np.abs(found - expected).sum() <= 0.002 * expected.sum()
+
+
+def test_bf16_and_compile_of_the_torch_engine(folder, monkeypatch):
+    image = make_image(64, 64)
+    exact = Segmenter.load(folder, "cpu")(image)
+    rough = Segmenter.load(folder, "cpu", precision="bf16")(image)
+    assert (rough.labels == exact.labels).mean() > 0.8
+    assert not np.array_equal(rough.confidence, exact.confidence)
+    asked = []
+
+    def compiled(function, **options):  # the real one takes minutes; that networks compile is tested with them
+        asked.append(options)
+        return function
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    fast = Segmenter.load(folder, "cpu", compile=True)(image)
+    assert asked == [{"dynamic": True}]
+    np.testing.assert_array_equal(fast.labels, exact.labels)
+
+
+def test_the_runtime_is_given_only_what_the_scores_need(file):
+    model = onnx.load(file)
+    pruned = onnx.load_from_string(keep_output(file.read_bytes(), "scores"))
+    onnx.checker.check_model(pruned)
+    assert [output.name for output in pruned.graph.output] == ["scores"]
+    assert "ArgMax" not in {node.op_type for node in pruned.graph.node}
+    assert len(pruned.graph.node) < len(model.graph.node)
+    assert [node.SerializeToString() for node in pruned.graph.node] == [
+        node.SerializeToString() for node in model.graph.node if node.name in {kept.name for kept in pruned.graph.node}
+    ]
+    assert pruned.metadata_props == model.metadata_props
+    assert list(pruned.graph.initializer) == list(model.graph.initializer)
+    images = make_image(40, 57)[None]
+    (scores,) = onnxruntime.InferenceSession(pruned.SerializeToString()).run(None, {"images": images})
+    np.testing.assert_array_equal(scores, onnxruntime.InferenceSession(file).run(["scores"], {"images": images})[0])
+
+
+def test_what_cannot_be_pruned(file):
+    assert keep_output(file.read_bytes(), "nothing") == file.read_bytes()
+    for broken in (file.read_bytes()[:-5], b"not a model", b"\xff" * 12):
+        with pytest.raises(ValueError, match=r"end|wire type"):
+            keep_output(broken, "scores")
+
+
+# What is refused
+
+
+def without_metadata(file: Path, target: Path) -> Path:
+    model = onnx.load(file)
+    del model.metadata_props[:]
+    onnx.save(model, target)
+    return target
+
+
+def changed(file: Path, target: Path, **changes) -> Path:
+    model = onnx.load(file)
+    held = json.loads(model.metadata_props[0].value) | changes
+    onnx.helper.set_model_props(model, {KEY: json.dumps(held)})
+    onnx.save(model, target)
+    return target
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_foreign_file_is_told_what_it_lacks_and_runs_with_names(file, tmp_path, engine):
+    foreign = without_metadata(file, tmp_path / "foreign.onnx")
+    with pytest.raises(UserError, match="holds no metadata of pyramid-attention, so what its 7 classes are called"):
+        Segmenter.load(foreign, engine=engine)
+    with pytest.raises(UserError, match="has 7 classes and --classes names 2"):
+        Segmenter.load(foreign, engine=engine, classes=["a", "b"])
+    named = Segmenter.load(foreign, engine=engine, classes=list("abcdefg"))
+    assert named.classes.names == tuple("abcdefg")
+    image = make_image(40, 40)
+    np.testing.assert_array_equal(named(image).labels, Segmenter.load(file, engine=engine)(image).labels)
+    with pytest.raises(UserError, match="names its own classes; leave out --classes"):
+        Segmenter.load(file, engine=engine, classes=list("abcdefg"))
+
+
+def test_a_file_of_a_newer_version_or_with_broken_metadata(file, tmp_path):
+    newer = changed(file, tmp_path / "newer.onnx", format_version=FORMAT_VERSION + 1)
+    with pytest.raises(UserError, match=r"newer\.onnx has format 2, written by pyramid-attention .*; update"):
+        Segmenter.load(newer)
+    for changes in (
+        {"classes": {}},
+        {"classes": [1]},
+        {"metadata": 3},
+        {"size_divisor": "x"},
+        {"format_version": None},
+    ):
+        with pytest.raises(UserError, match=r"broken\.onnx (are damaged|has format)"):
+            Segmenter.load(changed(file, tmp_path / "broken.onnx", **changes))
+
+
+def test_other_inputs_and_outputs_are_named(tmp_path):
+    node = onnx.helper.make_node("Relu", ["x"], ["y"])
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, 8, 8]) for name in "xy"]
+    graph = onnx.helper.make_graph([node], "g", values[:1], values[1:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
+    onnx.save(model, tmp_path / "relu.onnx")
+    with pytest.raises(
+        UserError, match=r"it takes 'x' tensor\(float\) of 4 dimensions and gives 'y'; needed are uint8"
+    ):
+        Segmenter.load(tmp_path / "relu.onnx")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", None], ids=["empty", "text", "half"])
+def test_a_damaged_file_is_one_line(file, tmp_path, content, capsys):
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(file.read_bytes()[: file.stat().st_size // 2] if content is None else content)
+    Image.fromarray(make_image(40, 40)).save(tmp_path / "a.png")
+    for engine in ("auto", "openvino"):
+        words = ["predict", str(tmp_path / "a.png"), "--model", str(broken), "--engine", engine]
+        assert main([*words, "--out", str(tmp_path / "out")]) == 2
+        printed = capsys.readouterr().err.strip().splitlines()
+        assert len(printed) == 1
+        assert "broken.onnx cannot be loaded by ONNX Runtime" in printed[0]
+
+
+@pytest.mark.parametrize(
+    ("engine", "options", "message"),
+    [
+        ("tensorrt", {}, r"no engine 'tensorrt'\. Known: auto, onnxruntime, openvino, torch"),
+        ("torch", {}, "is an exported model, which the torch engine does not run"),
+        ("auto", {"precision": "bf16"}, "--precision and --compile are for PyTorch models"),
+        ("auto", {"device": "mps"}, "ONNX Runtime has no device mps; use --device cpu"),
+        ("auto", {"device": "gpu"}, "no device 'gpu'"),
+        ("openvino", {"device": "cuda"}, "openvino runs on the CPU, not on cuda"),
+    ],
+)
+def test_an_engine_or_device_that_cannot(file, engine, options, message):
+    with pytest.raises(UserError, match=message):
+        Segmenter.load(file, engine=engine, **options)
+
+
+def test_a_pytorch_model_is_not_for_the_other_engines(folder):
+    for engine in ENGINES:
+        with pytest.raises(UserError, match=f"is a PyTorch model, and {engine} runs exported ones; first: pan export"):
+            Segmenter.load(folder, engine=engine)
+    with pytest.raises(UserError, match="names the classes of a foreign"):
+        Segmenter.load(folder, classes=["a"])
+    with pytest.raises(UserError, match="no precision 'fp16'"):
+        Segmenter.load(folder, precision="fp16")
+
+
+def test_an_engine_that_is_not_installed_says_how_to_get_it(file, monkeypatch):
+    find = __import__("importlib.util").util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "openvino" else find(name))
+    with pytest.raises(MissingExtra, match=r"pip install 'pyramid-attention\[openvino\]'"):
+        Segmenter.load(file, engine="openvino")
+
+
+def test_cuda_is_used_where_the_runtime_has_it(monkeypatch):
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    assert choose_providers("auto") == choose_providers("cpu") == ["CPUExecutionProvider"]
+    with pytest.raises(UserError, match="has no CUDA; use --device cpu"):
+        choose_providers("cuda")
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["TensorrtExecutionProvider", *both])
+    assert choose_providers("auto") == choose_providers("cuda") == both
+    assert choose_providers("cpu") == ["CPUExecutionProvider"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_memory_that_runs_out_is_told(file, engine, monkeypatch):
+    segment = Segmenter.load(file, "cpu", engine=engine)
+
+    class Full:
+        def run(self, *_):
+            raise RuntimeError("Failed to allocate memory for requested buffer of size 123")
+
+        infer = run
+
+    monkeypatch.setattr(segment.engine, "_session" if engine == "onnxruntime" else "_request", Full())
+    with pytest.raises(UserError, match="out of memory on cpu while segmenting 50×40 pixels; segment smaller tiles"):
+        segment(make_image(40, 50))
+
+
+def test_the_verb(folder, tmp_path, capsys):
+    assert main(["export", str(folder), "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "verified on images of 5 sizes: 100.000% of the labels agree" in printed
+    assert f"use it:  pan predict PHOTO --model {tmp_path / 'model.onnx'}" in printed
+    Image.fromarray(make_image(40, 50)).save(tmp_path / "a.png")
+    words = ["predict", str(tmp_path / "a.png"), "--model", str(tmp_path / "model.onnx"), "--overlay", "--confidence"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    expected = Segmenter.load(folder, "cpu")(tmp_path / "a.png").labels
+    assert (np.array(Image.open(tmp_path / "out" / "a.png")) == expected).mean() >= 0.999
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "a_confidence.png", "a_overlay.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--format", "tflite"], "no export format 'tflite'. Known: onnx."),
+        (["--int8"], "name them with --calibrate DATA"),
+        (["--calibrate", "shapes"], "--calibrate is for --int8"),
+        (["--int8", "--calibrate", "shapes", "--max-loss", "-1"], "--max-loss is a number of points of mIoU"),
+        (["--int8", "--calibrate", "nowhere"], "nowhere does not exist"),
+        (["--out", "model.bin"], "model.bin is to be an .onnx file"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_line(folder, words, message, capsys):
+    assert main(["export", str(folder), *words]) == 2
+    printed = capsys.readouterr().err.strip().splitlines()
+    assert len(printed) == 1
+    assert message in printed[0]
+
+
+def test_an_exported_file_is_not_exported_again(file, capsys):
+    assert main(["export", str(file)]) == 2
+    assert "is exported already" in capsys.readouterr().err
+
+
+def test_a_network_of_other_channels_is_refused(tmp_path):
+    settled_ = build_model(num_classes=3, backbone="test_resnet", channels=8, in_channels=4)
+    settled_.save_pretrained(tmp_path / "model")
+    with pytest.raises(UserError, match="takes images in RGB, and this one 4 channels"):
+        export(tmp_path / "model")
+
+
+# Eight bits
+
+
+def test_eight_bits_are_smaller_and_measured(folder, file, tmp_path):
+    data = open_shapes(train=6, val=4, size=64)
+    done = export(folder, tmp_path / "int8.onnx", int8=True, calibrate=data, max_loss=100)
+    cost = done.quantised
+    assert cost is not None
+    assert done.path.stat().st_size < 0.5 * file.stat().st_size
+    assert [trial.numbers for trial in cost.trials[:3]] == ["U8S8", "U8S8, reduced range", "U8U8"]
+    assert cost.before == pytest.approx(evaluate(data, file).metrics()["miou"])
+    assert cost.after == pytest.approx(evaluate(data, done.path).metrics()["miou"])
+    held = Segmenter.load(done.path).metadata
+    assert held["precision"] == "int8"
+    assert held["quantisation"]["miou_int8"] == cost.after
+    kinds = {node.op_type for node in onnx.load(done.path).graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
+    image = data.split("val")[0].read_image()
+    rough, exact = Segmenter.load(done.path)(image).labels, Segmenter.load(file)(image).labels
+    assert 0.5 < (rough == exact).mean() < 1
+    openvino = Segmenter.load(done.path, engine="openvino")(image).labels
+    assert (openvino == exact).mean() > 0.5
+
+
+def test_parts_return_to_floating_point_until_the_loss_is_small(file, tmp_path, monkeypatch):
+    """mIoU by hand: the third of the eight parts costs 8 points, the sixth 3, all others nothing."""
+    names = [node.name for node in quantisable(onnx.load(file)) if node.op_type == "Conv"]
+    parts = np.array_split(np.array(names), int8.PARTS)
+    floats: dict[Path, set[str]] = {}
+
+    def write(fp32, target, samples, numbers, in_float):
+        floats[target] = set(in_float)
+        target.write_bytes(b"")
+
+    def miou(path, samples):
+        left = floats.get(path)
+        if left is None:
+            return 0.6
+        return 0.6 - 0.08 * (not set(parts[2]) <= left) - 0.03 * (not set(parts[5]) <= left)
+
+    monkeypatch.setattr(int8, "write_quantised", write)
+    monkeypatch.setattr(int8, "miou_of", miou)
+    done = quantise(file, tmp_path / "out.onnx", open_shapes(train=2, val=2, size=64), 1.0)
+    assert floats[tmp_path / "out.onnx"] == set(parts[2]) | set(parts[5])
+    assert done.in_float == (len(parts[2]) + len(parts[5]), len(names))
+    assert done.loss == pytest.approx(0)
+    assert len(done.trials) == 3 + 8 + 7
+
+
+@pytest.mark.usefixtures("built")
+def test_more_than_may_be_lost_is_refused(folder, tmp_path, monkeypatch):
+    cost = Quantised(0.6, 0.585, 100, "U8U8", (3, 20))
+    cost.check(1.6)
+    with pytest.raises(UserError, match=r"8 bits cost 1\.50 points of mIoU \(60\.00% to 58\.50%\), more than 1;"):
+        cost.check(1.0)
+    monkeypatch.setattr("pyramid_attention.export.exporter.quantise", lambda *_: cost)
+    with pytest.raises(UserError, match=r"no file is kept; stay with fp32, or allow it with --max-loss 1\.5"):
+        export(folder, tmp_path / "out.onnx", int8=True, calibrate=open_shapes(train=1, val=1))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_classes_than_the_models_are_refused(file, tmp_path):
+    data = open_shapes(train=1, val=1, size=64)
+    other = dataclasses.replace(data, classes=ClassTable.of(3))
+    with pytest.raises(UserError, match="the model has 7 classes but the data set 3"):
+        quantise(file, tmp_path / "out.onnx", other, 1.0)
+
+
+def test_images_are_spread_evenly():
+    assert spread(list(range(10)), 4) == [0, 3, 6, 9]
+    assert spread(list(range(3)), 10) == [0, 1, 2]
+
+
+# Descriptions
+
+
+def test_a_description_survives_its_file(tmp_path):
+    one = Description(ClassTable.of(["sky", "sträßchen"]), 32, True, {"recipe": {"a": [1, 2]}})
+    assert Description.from_json(one.to_json(), tmp_path) == one
+
+
+@pytest.mark.usefixtures("built")
+def test_the_default_place_of_a_run_is_beside_its_weights(folder, tmp_path):
+    os.symlink(folder, tmp_path / "model")
+    assert export(tmp_path).path == tmp_path / "model" / "model.onnx"

@@ -1,0 +1,175 @@
+"""Tiles: they cover the image, their weights add up to one, and local networks do not notice them."""
+
+from __future__ import annotations
+
+import tracemalloc
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyramid_attention.classes import ClassTable
+from pyramid_attention.errors import UserError
+from pyramid_attention.inference import Segmenter, segmenter
+from pyramid_attention.inference.engines.torch import TorchEngine
+from pyramid_attention.inference.tiling import blend_weights, plan_tiles
+from pyramid_attention.inference.tta import AugmentedEngine
+from pyramid_attention.models import build_model
+
+
+@settings(deadline=None)
+@given(st.integers(1, 5000), st.integers(4, 40), st.integers(1, 20))
+def test_tiles_cover_a_side_and_overlap_by_as_much_as_was_asked_for(length, tile, overlap):
+    tile, overlap = 32 * tile, 32 * min(overlap, tile // 2)
+    tiles = plan_tiles(length, tile, overlap)
+    assert tiles[0][0] == 0
+    assert tiles[-1][1] == length
+    assert all(begin % 32 == 0 for begin, _ in tiles)
+    assert all(end - begin <= tile for begin, end in tiles[:-1])
+    assert tiles[-1][1] - tiles[-1][0] <= tile + 31
+    assert len({end - begin for begin, end in tiles[:-1]}) <= 1
+    for (_, end), (begin, _) in pairwise(tiles):
+        assert end - begin >= overlap
+    if length <= tile:
+        assert tiles == [(0, length)]
+
+
+@settings(deadline=None)
+@given(st.integers(200, 3000), st.sampled_from([32, 64]))
+def test_the_weights_of_every_point_add_up_to_one_and_a_border_counts_for_nothing(length, overlap):
+    tiles = plan_tiles(length, 128, overlap)
+    begins, ends = [begin // 4 for begin, _ in tiles], [-(-end // 4) for _, end in tiles]
+    trim = overlap // 16
+    weights = blend_weights(begins, ends, trim, overlap / 8)
+    total = np.zeros(ends[-1])
+    for begin, end, weight in zip(begins, ends, weights, strict=True):
+        assert weight.min() >= 0
+        total[begin:end] += weight
+        if begin > 0:
+            assert not weight[:trim].any()
+        if end < ends[-1]:
+            assert not weight[-trim:].any()
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+
+
+def network(architecture: str = "baseline", **options):
+    torch.manual_seed(0)
+    net = build_model(architecture, num_classes=5, backbone="test_resnet", **options)
+    net.train()
+    with torch.no_grad():
+        for _ in range(3):
+            net(torch.randn(2, 3, 96, 96))
+    return net.eval()
+
+
+def make_image(height: int, width: int) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(128, 60, (height // 8 + 1, width // 8 + 1, 3))
+    return np.kron(noise, np.ones((8, 8, 1)))[:height, :width].clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("size", [(700, 500), (513, 1000), (333, 64), (260, 259)])
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_where_the_margin_holds_the_receptive_field_tiled_equals_whole(size, align_corners):
+    # test_resnet is shallow: with the baseline's head a score sees fewer than 96 pixels to each side.
+    engine = TorchEngine(network(align_corners=align_corners), "cpu")
+    image = make_image(*size)
+    whole, tiled = Segmenter(engine)(image), Segmenter(engine, tile=768, overlap=384)(image)
+    if max(size) > 768:
+        assert Segmenter(engine, tile=768).tiles(size)
+    smaller = Segmenter(engine, tile=256, overlap=128)(image)  # the margin is 32 pixels: not enough
+    assert (tiled.labels == whole.labels).mean() >= 0.999
+    np.testing.assert_allclose(tiled.confidence, whole.confidence, atol=1e-4)
+    assert (smaller.labels == whole.labels).mean() > 0.9
+
+
+def test_the_receptive_field_really_matters():
+    """With a margin that is too small some labels change: the test above does not hold by itself."""
+    engine = TorchEngine(network(), "cpu")
+    image = make_image(700, 500)
+    whole, narrow = Segmenter(engine)(image), Segmenter(engine, tile=128, overlap=32)(image)
+    assert not np.array_equal(whole.labels, narrow.labels)
+
+
+@pytest.mark.parametrize("architecture", ["pan", "fcn"])
+def test_other_systems_and_augmentation_are_tiled_too(architecture):
+    net = network(architecture, **({"channels": 8} if architecture == "pan" else {}))
+    image = make_image(333, 450)
+    for engine in (TorchEngine(net, "cpu"), AugmentedEngine(TorchEngine(net, "cpu"))):
+        tiled = Segmenter(engine, tile=256)(image)
+        assert tiled.labels.shape == tiled.confidence.shape == (333, 450)
+        assert (tiled.labels == Segmenter(engine)(image).labels).mean() > 0.6
+
+
+class Blank:
+    """Scores one class everywhere, at a quarter of the size, and remembers the sizes it was given."""
+
+    classes = ClassTable.of(3)
+    metadata = {}  # noqa: RUF012
+    size_divisor = 1
+    align_corners = False
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, ...]] = []
+
+    def __call__(self, images):
+        self.seen.append(images.shape)
+        scores = np.zeros((len(images), 3, -(-images.shape[1] // 4), -(-images.shape[2] // 4)), np.float32)
+        scores[:, 1] = 1
+        return scores
+
+
+def test_images_above_the_limit_are_tiled_and_others_are_not(monkeypatch):
+    monkeypatch.setattr(segmenter, "WHOLE_PIXELS", 1 << 16)  # 256×256
+    engine = Blank()
+    segment = Segmenter(engine)
+    segment(make_image(256, 256))
+    segment(make_image(64, 1024))
+    assert engine.seen == [(1, 256, 256, 3), (1, 64, 1024, 3)]
+    result = segment(make_image(257, 256))
+    assert len(engine.seen) > 3
+    assert all(height * width <= 1 << 16 for _, height, width, _ in engine.seen)
+    assert (result.labels == 1).all()
+    assert not Segmenter(Blank(), tile=512).tiles((512, 512))
+    assert Segmenter(Blank(), tile=512).tiles((10, 513))
+
+
+def test_the_confidence_of_tiles_is_the_same_asked_for_before_or_after():
+    engine = Blank()
+    segment = Segmenter(engine, tile=128)
+    image = make_image(200, 300)
+    segmentation = segment(image)
+    count = len(engine.seen)
+    after = segmentation.confidence
+    assert len(engine.seen) == 2 * count
+    before = segment(image, with_confidence=True).confidence
+    assert len(engine.seen) == 3 * count
+    np.testing.assert_array_equal(before, after)
+    np.testing.assert_allclose(after, np.exp(1) / (np.exp(1) + 2), atol=1e-6)
+
+
+def test_memory_does_not_grow_with_the_height_of_the_image():
+    peaks = []
+    for height in (2048, 8192):
+        image = np.zeros((height, 512, 3), np.uint8)
+        tracemalloc.start()
+        labels = Segmenter(Blank(), tile=256)(image).labels
+        peaks.append(tracemalloc.get_traced_memory()[1] - labels.nbytes)
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 64 * (8192 - 2048)  # bytes a row: where it lies on the grid
+    assert peaks[0] < 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tile": 127}, "tiles have at least 128 pixels a side, not 127"),
+        ({"tile": 256, "overlap": 160}, "at most half their side, not by 160"),
+        ({"tile": 256, "overlap": 16}, "by at least 32 pixels"),
+    ],
+)
+def test_tiles_that_cannot_be(options, message):
+    with pytest.raises(UserError, match=message):
+        Segmenter(Blank(), **options)

@@ -1,0 +1,135 @@
+"""`build_model`: names and options, and what it says of those it cannot do."""
+
+import warnings
+
+import huggingface_hub
+import pytest
+import timm
+import torch
+
+from pyramid_attention.errors import UserError
+from pyramid_attention.models import build_model, list_architectures
+
+
+def refusal(architecture="pan", **options) -> str:
+    with pytest.raises(UserError) as caught:
+        build_model(architecture, **({"num_classes": 2, "backbone": "test_resnet"} | options))
+    return str(caught.value)
+
+
+def test_pan_is_fpa_and_gau_with_the_papers_options():
+    config = build_model("pan", num_classes=21).config
+    assert "pan" in list_architectures()
+    expected = {
+        "architecture": "pan",
+        "context": "fpa",
+        "decoder": "gau",
+        "backbone": "resnet18",
+        "num_classes": 21,
+        "pretrained": False,
+        "output_stride": 16,
+        "dilate_first": False,
+        "in_channels": 3,
+        "channels": 256,
+        "attention_channels": None,
+        "kernels": (7, 5, 3),
+        "downsample": "avg",
+        "upsample": "bilinear",
+        "global_branch": "gp",
+        "gate": "channel",
+        "gate_activation": "relu",
+        "low_kernel": 3,
+        "low_activation": "none",
+        "conv_bias": False,
+        "rounding": "ceil",
+        "align_corners": False,
+    }
+    assert config == expected
+
+
+def test_the_configuration_makes_the_network_again():
+    net = build_model(num_classes=2, backbone="test_resnet", channels=8, kernels=[3, 3, 3], gate="none")
+    again = build_model(**net.config)
+    assert again.config == net.config
+    assert {k: v.shape for k, v in again.state_dict().items()} == {k: v.shape for k, v in net.state_dict().items()}
+
+
+def test_values_may_come_as_text_or_lists_from_a_recipe():
+    config = build_model(
+        num_classes="2", backbone="test_resnet", channels="8", kernels=[3, 3, 3], align_corners="true"
+    ).config
+    assert (config["num_classes"], config["channels"], config["kernels"], config["align_corners"]) == (
+        2,
+        8,
+        (3, 3, 3),
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"architecture": "pam"}, "no architecture is called 'pam'. Did you mean 'pan'?"),
+        ({"context": "fap"}, "no context is called 'fap'. Did you mean 'fpa'?"),
+        ({"decoder": "gua"}, "no decoder is called 'gua'. Did you mean 'gau'?"),
+        ({"backbone": "resnet181"}, "no timm model is called 'resnet181'. Did you mean 'resnet18'"),
+        ({"chanels": 8}, "fpa and gau have no option 'chanels'. Did you mean 'channels'"),
+        ({"kernels": (3, 3, 3), "context": "pyramid_attention"}, "pyramid_attention and gau have no option 'kernels'."),
+        ({"gate": "chanel"}, "option gate='chanel' is not possible: Input should be 'channel', 'spatial', 'both' or"),
+        ({"kernels": (3, 4, 3)}, "option kernels=(3, 4, 3) is not possible"),
+        ({"channels": 0}, "option channels=0 is not possible"),
+        ({"attention_channels": 0}, "option attention_channels=0 is not possible"),
+        ({"num_classes": 0}, "option num_classes=0 is not possible"),
+        ({"num_classes": 256}, "option num_classes=256 is not possible"),
+        ({"output_stride": 4}, "option output_stride=4 is not possible: Input should be 8, 16 or 32"),
+        ({"in_channels": 0}, "option in_channels=0 is not possible"),
+        ({"backbone": "test_vit"}, "'test_vit' has feature maps at 1/16, but 1/4, 1/8, 1/16 and 1/32 are needed"),
+        ({"backbone": "levit_128s", "output_stride": 32}, "has feature maps at 1/16, 1/32, 1/64, but"),
+        ({"backbone": "resnet18.nothing"}, "Invalid pretrained tag (nothing)"),
+        ({"backbone": "densenet121"}, "'densenet121' does not work at output stride 16 for images of any size"),
+        ({"backbone": "vgg11"}, "'vgg11' does not work at output stride 16 for images of any size (AssertionError)"),
+        ({"backbone": "coat_lite_tiny", "output_stride": 32}, "Input height (32) doesn't match model (224)"),
+    ],
+)
+def test_what_cannot_be_is_said_with_what_can(options, says):
+    text = refusal(**options)
+    assert says in text
+    assert "\n" not in text
+    assert len(text) < 300
+
+
+def test_a_name_unlike_any_backbones_does_not_list_them_all():
+    assert refusal(backbone="my own") == "no timm model is called 'my own'."
+
+
+# Pre-trained weights
+
+
+def test_weights_of_a_file_are_loaded_into_the_backbone(tmp_path):
+    torch.manual_seed(0)
+    donor = timm.create_model("test_resnet")
+    torch.save(donor.state_dict(), tmp_path / "weights.pth")
+    net = build_model(num_classes=2, backbone="test_resnet", pretrained=tmp_path / "weights.pth")
+    theirs = donor.state_dict()
+    for name, value in net.backbone.body.state_dict().items():
+        assert torch.equal(value, theirs[name]), name
+    assert net.config["pretrained"] == str(tmp_path / "weights.pth")
+
+
+def test_a_file_of_weights_that_is_missing_or_none(tmp_path):
+    assert "cannot load the pre-trained weights of backbone 'test_resnet' from" in refusal(pretrained="none.pth")
+    (tmp_path / "text.pth").write_text("no weights")
+    text = refusal(pretrained=str(tmp_path / "text.pth"))
+    assert "use pretrained=false, or pretrained=FILE" in text
+    assert "\n" not in text
+
+
+def test_without_a_network_the_way_out_is_named(monkeypatch, tmp_path, capfd):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        text = refusal(pretrained=True)
+    assert text.startswith("cannot load the pre-trained weights of backbone 'test_resnet' from the network (")
+    assert text.endswith("use pretrained=false, or pretrained=FILE with weights saved before")
+    assert capfd.readouterr().err == ""

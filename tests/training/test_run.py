@@ -1,0 +1,361 @@
+"""Whole training runs on a tiny data set: what lies in the run folder, resuming, and what a mistake says."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from pyramid_attention import evaluate, train
+from pyramid_attention.cli import main
+from pyramid_attention.errors import UserError
+from pyramid_attention.training.run_folder import COLUMNS, RunFolder
+from pyramid_attention.training.task import SegmentationTask
+
+TINY = (
+    "data.crop=[48, 48]",
+    "data.workers=0",
+    "model.backbone=resnet10t",
+    "model.pretrained=false",
+    "model.options.channels=8",
+    "train.batch_size=3",
+    "train.epochs=2",
+)
+
+
+def draw(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """A dark ground with one bright box and one bright disc; void along the left edge."""
+    mask = np.zeros((height, width), np.uint8)
+    y, x = np.mgrid[:height, :width]
+    top, left = rng.integers(0, height // 2), rng.integers(0, width // 2)
+    mask[top : top + height // 3, left : left + width // 3] = 1
+    mask[(y - height * 0.7) ** 2 + (x - width * 0.7) ** 2 < (min(height, width) // 5) ** 2] = 2
+    image = np.array([[40, 50, 60], [200, 60, 50], [60, 90, 210]])[mask] + rng.normal(0, 12, (height, width, 3))
+    mask[:, 0] = 255
+    return image.clip(0, 255).astype(np.uint8), mask
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("tiny")
+    rng = np.random.default_rng(5)
+    for split, count in (("train", 8), ("val", 3)):
+        (root / "images" / split).mkdir(parents=True)
+        (root / "masks" / split).mkdir(parents=True)
+        for i in range(count):
+            image, mask = draw(rng, 48 + 5 * i, 64 - 3 * i)  # of mixed sizes
+            Image.fromarray(image).save(root / "images" / split / f"{i}.png")
+            Image.fromarray(mask).save(root / "masks" / split / f"{i}.png")
+    (root / "dataset.yaml").write_text("names: [ground, box, disc]\n")
+    return root
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with open(run / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def last_weights(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def assert_same_weights(a: Path, b: Path) -> None:
+    mine, theirs = last_weights(a), last_weights(b)
+    assert mine.keys() == theirs.keys()
+    for name, tensor in mine.items():
+        assert torch.equal(tensor, theirs[name]), name
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("finished") / "run"
+    train(tiny_data, "finetune", [*TINY, "train.epochs=3", "train.ema=0.9"], out=run, device="cpu")
+    return run
+
+
+def test_the_run_folder_holds_what_the_design_says(finished: Path) -> None:
+    names = {path.relative_to(finished).as_posix() for path in finished.rglob("*") if path.is_file()}
+    wanted = {"recipe.yaml", "metrics.csv", "metrics.json", "curves.png", "samples.png", "checkpoints/last.ckpt"}
+    assert wanted | {"model/config.json", "model/model.safetensors", "model/README.md"} <= names
+    assert any("events.out.tfevents" in name for name in names)
+    assert not [name for name in names if ".tmp" in name]
+    for image in ("curves.png", "samples.png"):
+        assert Image.open(finished / image).width > 300
+
+
+def test_the_recipe_is_written_out_in_full(finished: Path, tiny_data: Path) -> None:
+    recipe = yaml.safe_load((finished / "recipe.yaml").read_text())
+    assert recipe["data"]["path"] == str(tiny_data)
+    assert recipe["data"]["format"] == "folder"
+    assert recipe["train"]["epochs"] == 3
+    assert recipe["train"]["momentum"] == 0.9  # a default, not asked for
+
+
+def test_the_csv_holds_every_epoch_once(finished: Path) -> None:
+    assert [row["epoch"] for row in rows(finished)] == ["1", "2", "3"]
+    assert tuple(rows(finished)[0]) == COLUMNS
+    assert [row["step"] for row in rows(finished)] == ["2", "4", "6"]  # 8 images, batches of 3, the rest dropped
+
+
+def test_the_validation_is_what_evaluate_says_of_the_saved_model(finished: Path, tiny_data: Path) -> None:
+    summary = json.loads((finished / "metrics.json").read_text())
+    best = summary["best"]
+    said = evaluate(tiny_data, finished, "val", device="cpu").metrics()
+    assert said["miou"] == pytest.approx(best["miou"], abs=1e-6)
+    assert said["confusion"] == best["confusion"]
+    assert best["miou"] == max(float(row["val_miou"]) for row in rows(finished))
+    assert summary["last"]["miou"] == pytest.approx(float(rows(finished)[-1]["val_miou"]))
+
+
+def test_a_network_learns(tiny_data: Path, tmp_path: Path) -> None:
+    longer = [*TINY, "train.epochs=60", "train.validate_every=25", "train.ema=null"]
+    faster = ["train.learning_rate=5e-3", "train.backbone_factor=1"]
+    result = train(tiny_data, "finetune", [*longer, *faster], out=tmp_path / "run", device="cpu")
+    assert result.best_miou > 0.6
+    losses = [float(row["train_loss"]) for row in rows(result.folder)]
+    assert np.mean(losses[-3:]) < 0.6 * losses[0]
+    assert [row["val_miou"] != "" for row in rows(result.folder)] == [e in (25, 50, 60) for e in range(1, 61)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_number_of_workers_changes_nothing(finished: Path, tiny_data: Path, tmp_path: Path, workers: int) -> None:
+    fields = [*TINY, "train.epochs=3", "train.ema=0.9", f"data.workers={workers}", "data.cache=false"]
+    train(tiny_data, "finetune", fields, out=tmp_path / "run", device="cpu")
+    assert_same_weights(finished, tmp_path / "run")
+
+
+OPTIONS = [
+    ["train.loss=ohem+dice", "train.class_weights=[1, 2, 3]", "train.optimizer=sgd", "train.schedule=cosine"],
+    ["train.precision=bf16", "train.channels_last=true", "train.accumulate=2", "train.clip=1"],
+    ["train.compile=true", "data.jitter=0.2", "train.validate_every=2"],
+    ["data.scale=[1, 1]", "data.flip=false", "train.batch_size=20"],  # fewer images than a batch
+    ["model.context=pyramid_attention", "train.batch_size=1", "data.crop=[17, 9]"],
+]
+
+
+@pytest.mark.parametrize("fields", OPTIONS, ids=lambda fields: fields[0])
+def test_every_option_trains(
+    tiny_data: Path, tmp_path: Path, fields: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+
+    def compile_eagerly(function: object) -> object:  # Inductor would take a minute
+        compiled.append(function)
+        return torch_compile(function, backend="eager")
+
+    torch_compile = torch.compile
+    monkeypatch.setattr(torch, "compile", compile_eagerly)
+    result = train(tiny_data, "finetune", [*TINY, *fields], out=tmp_path / "run", device="cpu")
+    assert np.isfinite([float(row["train_loss"]) for row in rows(result.folder)]).all()
+    assert 0 <= result.best_miou <= 1
+    assert bool(compiled) == ("train.compile=true" in fields)
+
+
+def command(data: Path, run: Path, *more: str) -> list[str]:
+    fields = [word for field in (*TINY, "train.epochs=4", "train.ema=0.9") for word in ("--set", field)]
+    return [
+        *(sys.executable, "-m", "pyramid_attention.cli", "train", str(data), "--recipe", "finetune"),
+        *("--device", "cpu", "--out", str(run), *fields, *more),
+    ]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("unbroken") / "run"
+    subprocess.run(command(tiny_data, run), check=True, capture_output=True)
+    return run
+
+
+def kill_when(process: subprocess.Popen[bytes], reached: Path, delay: float) -> None:
+    deadline = time.monotonic() + 120
+    while not reached.exists() and time.monotonic() < deadline:
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.01)
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.parametrize(
+    ("reached", "delay"),
+    [("recipe.yaml", 0.0), ("checkpoints/last.ckpt", 0.0), ("checkpoints/last.ckpt", 0.4)],
+    ids=["before the first epoch", "after a checkpoint", "later"],
+)
+def test_a_killed_run_resumed_ends_with_the_same_weights(
+    unbroken: Path, tiny_data: Path, tmp_path: Path, reached: str, delay: float
+) -> None:
+    run = tmp_path / "run"
+    with subprocess.Popen(command(tiny_data, run), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        kill_when(process, run / reached, delay)
+    done = subprocess.run(command(tiny_data, run, "--resume"), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert_same_weights(unbroken, run)
+    assert [row["epoch"] for row in rows(run)] == ["1", "2", "3", "4"]
+    for mine, theirs in zip(rows(run), rows(unbroken), strict=True):
+        for column in ("train_loss", "learning_rate", "val_miou"):
+            assert mine[column] == theirs[column]
+    best = [json.loads((r / "metrics.json").read_text())["best"] for r in (run, unbroken)]
+    assert best[0] == best[1]
+    assert (run / "model" / "model.safetensors").read_bytes() == (unbroken / "model" / "model.safetensors").read_bytes()
+
+
+def test_resuming_a_finished_run_changes_nothing(unbroken: Path, tiny_data: Path) -> None:
+    before = (unbroken / "model" / "model.safetensors").read_bytes(), rows(unbroken)
+    train(tiny_data, out=unbroken, resume=True, device="cpu")
+    assert before == ((unbroken / "model" / "model.safetensors").read_bytes(), rows(unbroken))
+
+
+def test_resuming_where_nothing_began_begins(tiny_data: Path, tmp_path: Path) -> None:
+    result = train(tiny_data, "finetune", [*TINY, "train.epochs=1"], out=tmp_path / "new", resume=True, device="cpu")
+    assert len(rows(result.folder)) == 1
+
+
+def refusal(*arguments: object, **options: object) -> str:
+    with pytest.raises(UserError) as caught:
+        train(*arguments, device="cpu", **options)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_folder_that_holds_a_run_is_refused(finished: Path, tiny_data: Path) -> None:
+    assert "already holds files" in refusal(tiny_data, "finetune", TINY, out=finished)
+
+
+def test_resuming_with_another_recipe_is_refused(finished: Path, tiny_data: Path) -> None:
+    said = refusal(tiny_data, "finetune", [*TINY, "train.epochs=9", "train.ema=0.9"], out=finished, resume=True)
+    assert "another train.epochs;" in said
+
+
+def test_resuming_what_is_no_run_is_refused(tiny_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "something").write_text("mine")
+    assert "is not a run folder" in refusal(tiny_data, "finetune", TINY, out=tmp_path, resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["something"]
+
+
+def test_a_damaged_checkpoint_is_named(finished: Path, tiny_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "recipe.yaml").write_bytes((finished / "recipe.yaml").read_bytes())
+    (tmp_path / "checkpoints" / "last.ckpt").write_bytes(b"not a checkpoint")
+    assert "last.ckpt is damaged" in refusal(tiny_data, out=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("train.class_weights=[1, 2]", "2 values for 3 classes (ground, box, disc)"),
+        ("data.train_split=training", "no split 'training'. Did you mean 'train'"),
+        ("train.class_weights=[0, 0, 0]", "are all 0"),
+        ("train.precision=fp16", "needs a GPU"),
+        ("model.backbone=resnet18x", "resnet18"),
+        ("model.options.chanels=8", "channels"),
+        ("data.options.seed=1", "belong to shapes"),
+        ("model.options.backbone=resnet34", "backbone is no option"),
+    ],
+)
+def test_a_wrong_field_is_refused_before_training(tiny_data: Path, tmp_path: Path, field: str, message: str) -> None:
+    assert message in refusal(tiny_data, "finetune", [*TINY, field], out=tmp_path / "run")
+    assert not (tmp_path / "run" / "recipe.yaml").exists()
+
+
+def test_a_broken_image_is_found_before_training(tiny_data: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(tiny_data, data)
+    whole = (data / "images" / "train" / "7.png").read_bytes()
+    (data / "images" / "train" / "7.png").write_bytes(whole[: len(whole) // 2])
+    assert "7.png is damaged" in refusal(data, "finetune", TINY, out=tmp_path / "run")
+
+
+def test_memory_that_runs_out_says_what_to_lower(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def too_large(*_: object) -> None:
+        torch.empty(10**15)  # what torch really raises
+
+    monkeypatch.setattr(SegmentationTask, "training_step", too_large)
+    fields = [word for field in TINY for word in ("--set", field)]
+    run = str(tmp_path / "run")
+    assert main(["train", str(tiny_data), "--recipe", "finetune", "--device", "cpu", "--out", run, *fields]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert "lower train.batch_size (now 3" in said[-1]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tiny_data: Path, tmp_path: Path) -> None:
+    said = refusal(
+        tiny_data, "finetune", [*TINY, "train.optimizer=sgd", "train.learning_rate=1e30"], out=tmp_path / "run"
+    )
+    assert "lower train.learning_rate" in said
+
+
+def test_validation_without_a_labelled_pixel_is_refused(tiny_data: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_data, tmp_path / "data")
+    for mask in (tmp_path / "data" / "masks" / "val").iterdir():
+        Image.fromarray(np.full_like(np.asarray(Image.open(mask)), 255)).save(mask)
+    said = refusal(tmp_path / "data", "finetune", TINY, out=tmp_path / "run")
+    assert "all masks of the split 'val' are void" in said
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_no_permission_to_write(tiny_data: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert "cannot make the folder" in refusal(tiny_data, "finetune", TINY, out=tmp_path / "run")
+
+
+def test_what_a_kill_left_half_written_does_not_hinder(tiny_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".recipe.1.tmp.yaml").write_text("see")
+    train(tiny_data, "finetune", [*TINY, "train.epochs=1"], out=tmp_path / "run", resume=True, device="cpu")
+    assert not list((tmp_path / "run").rglob(".*.tmp*"))
+
+
+def test_a_file_that_breaks_while_training_is_one_line(tiny_data: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(tiny_data, data)
+    (data / "images" / "train" / "7.png").write_text("broken")
+    fields = [*TINY, "data.check=false", "data.cache=false", "data.workers=1"]
+    said = refusal(data, "finetune", fields, out=tmp_path / "run")
+    assert "Traceback" not in said
+    assert said.startswith(str(data / "images" / "train" / "7.png"))
+
+
+def test_failed_starts_leave_the_name_free(tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        refusal(tiny_data, "finetune", [*TINY, "model.backbone=resnet18x"])
+    result = train(tiny_data, "finetune", [*TINY, "train.epochs=1"], device="cpu")
+    assert result.folder == Path("runs") / tiny_data.name
+    assert train(tiny_data, "finetune", [*TINY, "train.epochs=1"], device="cpu").folder.name == f"{tiny_data.name}-2"
+
+
+def test_rows_of_a_void_epoch_are_dropped_on_resume(tmp_path: Path) -> None:
+    from pyramid_attention.training import Recipe
+
+    run = RunFolder(tmp_path, Recipe())
+    (tmp_path / "metrics.csv").write_text("epoch\n1\n2\n3\n")
+    state = {"rows": [dict.fromkeys(COLUMNS, 1)], "best": None, "last": None}
+    run.load_state_dict(state)
+    assert len(rows(tmp_path)) == 1
+
+
+def test_loaders_that_are_asked_to_end_are_an_interrupt() -> None:
+    """A service manager sends SIGTERM to all processes at once, and PyTorch then tells of its loader only."""
+    from pyramid_attention.training.train import _fit
+
+    class Trainer:
+        def fit(self, *_: object, **__: object) -> None:
+            raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated. ")
+
+    class Task:
+        train_recipe = None
+
+    with pytest.raises(KeyboardInterrupt):
+        _fit(Trainer(), Task(), (None, None), None)  # type: ignore[arg-type]
