@@ -11,13 +11,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from importlib.metadata import version
 from typing import Any
 
-from .. import __version__
 from ..classes import ClassTable
 from ..errors import UserError
 
 FORMAT_VERSION = 2
+LIBRARY_VERSION = version("pyramid-attention")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class ModelInfo:
     validation: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     flops: Flops | None = None
-    library_version: str = __version__
+    library_version: str = LIBRARY_VERSION
     weights_sha256: str | None = None
 
     def to_json(self) -> str:
@@ -104,7 +105,7 @@ class ModelInfo:
             if data["format_version"] != FORMAT_VERSION:
                 raise UserError(
                     f"{path} has format {data['format_version']}, written by pyramid-attention"
-                    f" {data['library_version']}, and this is {__version__}, which reads format {FORMAT_VERSION};"
+                    f" {data['library_version']}, and this is {LIBRARY_VERSION}, which reads format {FORMAT_VERSION};"
                     " update pyramid-attention, or make the model again"
                 )
             del data["format_version"]
