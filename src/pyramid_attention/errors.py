@@ -22,6 +22,10 @@ EXTRAS = {
     "onnx": "train",
     "onnxscript": "train",
     "openvino": "openvino",
+    "rasterio": "geo",
+    "pyogrio": "geo",
+    "tifffile": "micro",
+    "zarr": "micro",
 }
 
 

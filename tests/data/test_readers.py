@@ -119,7 +119,7 @@ def test_endings_of_a_mask(tmp_path: Path, ending: str) -> None:
     assert files(open_dataset(tmp_path)) == {"train": [("a.b", "train/images/a.b.jpg", f"train/masks/a.b{ending}.png")]}
 
 
-def test_a_mask_that_is_named_as_a_image_is_that_images_own(tmp_path: Path) -> None:
+def test_a_mask_that_is_named_as_an_image_is_that_images_own(tmp_path: Path) -> None:
     plant(tmp_path, *(f"{kind}/night/{stem}.png" for kind in ("images", "masks") for stem in ("a", "a_gt")))
     assert [(name, mask) for name, _, mask in files(open_dataset(tmp_path))["night"]] == [
         ("a", "masks/night/a.png"),
@@ -326,7 +326,7 @@ def test_listing_opens_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 # What is left over
 
 
-def test_masks_without_a_image_are_left_out_with_a_note(tmp_path: Path) -> None:
+def test_masks_without_an_image_are_left_out_with_a_note(tmp_path: Path) -> None:
     plant(tmp_path, "images/train/a.jpg", *(f"masks/train/{stem}.png" for stem in "abcde"))
     dataset = open_dataset(tmp_path)
     assert [name for name, _, _ in files(dataset)["train"]] == ["a"]

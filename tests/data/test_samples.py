@@ -67,7 +67,7 @@ def test_a_mask_is_read_through_the_lookup(tmp_path: Path) -> None:
     assert found.tolist() == [[0, 1, 2, 255], [255, 2, 1, 0]]
 
 
-def test_a_image_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_an_image_is_read_as_it_was_written(tmp_path: Path) -> None:
     Image.fromarray(IMAGE).save(tmp_path / "a.png")
     whole = FileSample("a", tmp_path / "a.png", tmp_path / "a.png", id_lookup([0], []))
     assert np.array_equal(whole.read_image(), IMAGE)

@@ -10,7 +10,7 @@ from pyramid_attention.evaluation import ConfusionMatrix
 from pyramid_attention.evaluation.metrics import miou
 
 
-def test_a_image_depends_on_seed_split_and_index_alone() -> None:
+def test_an_image_depends_on_seed_split_and_index_alone() -> None:
     first, again, other = (open_dataset("shapes", seed=s, train=3, val=3) for s in (4, 4, 5))
     sample = first.split("train")[2]
     assert np.array_equal(sample.read_image(), again.split("train")[2].read_image())

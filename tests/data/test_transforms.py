@@ -111,7 +111,7 @@ def test_noise_is_gaussian_on_every_second_image_up_to_its_strength() -> None:
     assert np.mean(noisy) == pytest.approx(25.5 / 2, abs=1.5)
 
 
-def test_a_image_of_one_pixel() -> None:
+def test_an_image_of_one_pixel() -> None:
     torch.manual_seed(0)
     image, mask = TrainTransform((8, 8), (0.5, 2.0))(np.full((1, 1, 3), 9, np.uint8), np.ones((1, 1), np.uint8))
     assert image.shape == (3, 8, 8)

@@ -127,7 +127,7 @@ def test_the_summary_is_strict_json_in_which_null_stands_for_no_number(pair):
         assert summary[key] == (None if math.isnan(value) else value)
 
 
-def test_a_image_that_is_all_void_has_no_numbers():
+def test_an_image_that_is_all_void_has_no_numbers():
     summary = metrics.summarise(confusion(np.full((3, 3), IGNORE), np.zeros((3, 3))).matrix, ("a", "b", "c", "d"))
     assert (summary["miou"], summary["pixel_accuracy"], summary["frequency_weighted_iou"]) == (None, None, None)
     assert summary["pixels"] == 0

@@ -184,7 +184,7 @@ def test_cityscapes_own_script_takes_a_submission_and_gives_it_our_numbers(
     assert said["averageScoreCategories"] == ours["category_iou"]
 
 
-def test_a_image_that_fails_keeps_the_archive_from_being_packed_until_it_is_mended(
+def test_an_image_that_fails_keeps_the_archive_from_being_packed_until_it_is_mended(
     models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, broken = ade20k_folder(tmp_path / "data")
@@ -208,7 +208,7 @@ def test_a_image_that_fails_keeps_the_archive_from_being_packed_until_it_is_mend
     assert (np.asarray(Image.open(done)) != 77).any()
 
 
-def test_a_image_of_the_list_that_is_not_there_is_told(
+def test_an_image_of_the_list_that_is_not_there_is_told(
     models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     voc_folder(tmp_path)[1].unlink()

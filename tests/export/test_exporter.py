@@ -195,7 +195,7 @@ def test_batches_tiles_and_augmentation_on_every_engine(folder, file, engine):
         assert (Segmenter.load(file, "cpu", engine=engine, **options)(large).labels == expected).mean() >= 0.999
 
 
-def test_results_of_a_image_stay_when_the_next_is_segmented(file):
+def test_results_of_an_image_stay_when_the_next_is_segmented(file):
     for engine in ENGINES:
         segment = Segmenter.load(file, "cpu", engine=engine)
         first = segment.engine(make_image(40, 40)[None])

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pyramid_attention import images
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.errors import UserError
 from pyramid_attention.images import (
+    decode,
     image_size,
     pixel_type,
     read_image,
@@ -48,7 +48,7 @@ def write_png16(path: Path, values: np.ndarray) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b""))
 
 
-@pytest.mark.parametrize("suffix", sorted(images.IMAGE_SUFFIXES - {".jpg", ".jpeg", ".webp", ".gif", ".pgm"}))
+@pytest.mark.parametrize("suffix", sorted(decode.IMAGE_SUFFIXES - {".jpg", ".jpeg", ".webp", ".gif", ".pgm"}))
 def test_colour_is_kept_to_the_value_in_every_lossless_format(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     Image.fromarray(COLOUR).save(path)
@@ -160,7 +160,7 @@ UPRIGHT = {  # how the stored image becomes the upright one (EXIF 2.32, tag 274)
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp", ".jpg"])
-def test_a_image_is_turned_upright_as_exif_says(tmp_path, suffix, orientation):
+def test_an_image_is_turned_upright_as_exif_says(tmp_path, suffix, orientation):
     path = tmp_path / f"a{suffix}"
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -176,7 +176,7 @@ def test_a_image_is_turned_upright_as_exif_says(tmp_path, suffix, orientation):
         np.testing.assert_array_equal(to_image_array(Image.open(path)), upright)
 
 
-def test_a_image_with_damaged_exif_is_read_as_it_is_stored(tmp_path):
+def test_an_image_with_damaged_exif_is_read_as_it_is_stored(tmp_path):
     Image.fromarray(COLOUR).save(tmp_path / "a.webp", lossless=True, exif=b"Exif\0\0no header at all")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -257,10 +257,10 @@ def test_a_damaged_file_is_read_or_refused_but_never_breaks_the_program(tmp_path
 
 
 @pytest.mark.parametrize("read", [read_image, image_size, read_label_map])
-def test_a_image_above_the_limit_is_refused_before_it_is_decoded(tmp_path, monkeypatch, read):
+def test_an_image_above_the_limit_is_refused_before_it_is_decoded(tmp_path, monkeypatch, read):
     Image.new("L", (5, 7)).save(tmp_path / "a.png")
     read(tmp_path / "a.png")
-    monkeypatch.setattr(images, "MAX_PIXELS", 34)
+    monkeypatch.setattr(decode, "MAX_PIXELS", 34)
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
     with pytest.raises(UserError, match=r"a\.png has 5×7 pixels, above the limit of 34; scale it down"):
         read(tmp_path / "a.png")
@@ -286,7 +286,7 @@ def test_a_file_without_permission_is_told(tmp_path, monkeypatch):
         read_image(tmp_path / "a.png")
 
 
-def test_a_image_in_memory_is_an_array_or_pillows():
+def test_an_image_in_memory_is_an_array_or_pillows():
     assert to_image_array(COLOUR) is COLOUR
     np.testing.assert_array_equal(to_image_array(GREY), grey_of(GREY))
     np.testing.assert_array_equal(to_image_array(Image.fromarray(COLOUR).convert("RGBA")), COLOUR)
@@ -333,7 +333,7 @@ def test_colours_where_ids_are_expected_are_refused(tmp_path):
         read_label_map(tmp_path / "a.tif")
 
 
-def test_a_image_is_written_in_the_format_of_its_suffix(tmp_path):
+def test_an_image_is_written_in_the_format_of_its_suffix(tmp_path):
     for name, image in {"a.png": COLOUR, "b.png": GREY, "c.bmp": Image.fromarray(COLOUR)}.items():
         write_image(tmp_path / name, image)
         np.testing.assert_array_equal(np.array(Image.open(tmp_path / name)), np.asarray(image))

@@ -148,7 +148,7 @@ def test_statistics_that_would_come_from_one_value_stay(size):
         assert unchanged == (name in single), name
 
 
-def test_a_image_does_not_depend_on_its_neighbours(any_network):
+def test_an_image_does_not_depend_on_its_neighbours(any_network):
     net = settled(any_network)
     images = torch.randn(3, 3, 47, 61)
     alone = torch.cat([net(image[None]) for image in images])

@@ -298,7 +298,7 @@ def test_categories_that_differ_between_splits(tmp_path: Path) -> None:
     )
 
 
-def test_a_image_of_another_size(tmp_path: Path) -> None:
+def test_an_image_of_another_size(tmp_path: Path) -> None:
     file = published(tmp_path, [annotation(1, 1, 1, [square(0, 0, 5, 5)])])
     make_image(tmp_path / "train2017" / "1.jpg", (20, 16))
     with pytest.raises(UserError, match=rf"{file} was made for an image of 10×8 pixels, but .*1\.jpg is 20×16"):

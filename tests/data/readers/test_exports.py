@@ -197,7 +197,7 @@ def test_labelme_all_problems_at_once(tmp_path: Path) -> None:
     )
 
 
-def test_labelme_a_image_of_another_size(tmp_path: Path) -> None:
+def test_labelme_an_image_of_another_size(tmp_path: Path) -> None:
     make_image(tmp_path / "a.jpg")
     labelme(tmp_path / "a.json", ("dog", LEFT), imageWidth=20)
     with pytest.raises(UserError, match=r"a\.json was made for an image of 20×8 pixels, but .*a\.jpg is 10×8"):

@@ -47,7 +47,7 @@ def complaint(root: Path) -> str:
 
 
 @pytest.mark.parametrize("masks", [("a.png", "a_mask.png"), ("a.png", "a.bmp"), ("a_gt.png", "a_mask.png")])
-def test_a_image_with_two_masks_is_a_problem_and_left_out(tmp_path: Path, masks: tuple[str, str]) -> None:
+def test_an_image_with_two_masks_is_a_problem_and_left_out(tmp_path: Path, masks: tuple[str, str]) -> None:
     plant(tmp_path, "images/train/a.jpg", "images/train/b.jpg", "masks/train/b.png")
     plant(tmp_path, *(f"masks/train/{mask}" for mask in masks))
     dataset = folder.read(tmp_path)
@@ -80,7 +80,7 @@ def test_all_problems_of_all_splits_are_collected(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
-def test_images_without_a_mask_and_masks_without_a_image_are_noted(tmp_path: Path, split: str) -> None:
+def test_images_without_a_mask_and_masks_without_an_image_are_noted(tmp_path: Path, split: str) -> None:
     plant(tmp_path, *(f"images/{stem}.jpg" for stem in "abcde"), "masks/a.png", "masks/y.png")
     found = pair(split, tmp_path / "images", tmp_path / "masks")
     assert [name for name, _, _ in found.pairs] == ["a"]
@@ -223,7 +223,7 @@ def test_those_layouts_with_splits(tmp_path: Path, image: str, mask: str) -> Non
     }
 
 
-def test_side_by_side_a_image_without_a_mask_and_a_mask_without_a_image_are_noted(tmp_path: Path) -> None:
+def test_side_by_side_an_image_without_a_mask_and_a_mask_without_an_image_are_noted(tmp_path: Path) -> None:
     plant(tmp_path, "a.jpg", "a_mask.png", "b.jpg", "c_mask.png", "d_seg.jpg", "d_seg_mask.png")
     dataset = folder.read(tmp_path)
     assert names(dataset) == ["a", "d_seg"]
@@ -335,7 +335,7 @@ def test_what_lists_and_folders_do_not_share_is_left_out_with_a_note(tmp_path: P
     )
 
 
-def test_a_image_in_two_lists_is_a_problem(tmp_path: Path) -> None:
+def test_an_image_in_two_lists_is_a_problem(tmp_path: Path) -> None:
     plant_listed(tmp_path, train="a\nb\nc", val="b\nx/a\nc", test="x/a")
     assert folder.read(tmp_path).problems == (
         f"1 image is in {tmp_path / 'test.txt'} and in {tmp_path / 'val.txt'} (x/a); remove each from one of them",
@@ -442,7 +442,7 @@ def test_masks_in_colours_that_nothing_explains_are_told_with_the_colours(tmp_pa
     assert np.array_equal(folder.read(tmp_path).split("train")[1].read_mask(), np.array([0, 3, 1])[IDS])
 
 
-def test_a_image_in_the_place_of_a_mask(tmp_path: Path) -> None:
+def test_an_image_in_the_place_of_a_mask(tmp_path: Path) -> None:
     plant(tmp_path, "images/a.png", "masks/a.png", pixels=np.random.default_rng(1).integers(0, 256, (40, 40, 3), "u1"))
     assert complaint(tmp_path).startswith(f"{tmp_path / 'masks' / 'a.png'} shows more than 256 colours, too many")
 

@@ -105,7 +105,7 @@ def test_the_background_is_class_0() -> None:
     assert background_first({3: "cat", 7: "Background"}) == (["Background", "cat"], {7: 0, 3: 1})
 
 
-def test_a_image_of_another_size_than_was_annotated(tmp_path: Path) -> None:
+def test_an_image_of_another_size_than_was_annotated(tmp_path: Path) -> None:
     Image.new("RGB", (6, 4)).save(tmp_path / "a.png")
     check_declared_size(tmp_path / "a.json", (4, 6), tmp_path / "a.png")
     with pytest.raises(UserError, match=r"a\.json was made for an image of 4×6 pixels, but .*a\.png is 6×4; put"):

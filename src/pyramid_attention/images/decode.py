@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from .classes import ClassTable
-from .errors import UserError
-from .files import whole_file
+from ..classes import ClassTable
+from ..errors import UserError
+from ..files import whole_file
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm"})
 MAX_PIXELS = 150_000_000
