@@ -1,5 +1,7 @@
 """What several tests need."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import torch
@@ -19,3 +21,28 @@ def shaken(module):
             nn.init.normal_(norm.running_mean, std=0.3)
             nn.init.uniform_(norm.running_var, 0.5, 1.5)
     return module.eval()
+
+
+WRITING = "held = files.whole_file(folder + '/a.png'); open(held.__enter__(), 'w').write('half')"
+OWNING = "held = files.owned(folder, 'run'); held.__enter__()"
+CLAIMING = "held = files.Claims(folder); held.__enter__().take('x')"
+"""What a process is doing in a folder when it is killed."""
+
+
+def other_process(code: str, folder: Path) -> subprocess.Popen[str]:
+    """A Python that has done `code` in `folder` (printing "ready" then) and waits to be killed."""
+    start = "import sys, pyramid_attention.files as files; folder = sys.argv[1]\n"
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{start}{code}\nprint('ready', flush=True); sys.stdin.read()", str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()

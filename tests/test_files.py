@@ -1,14 +1,17 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and folders that one process at a time works in."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pyramid_attention.errors import UserError
-from pyramid_attention.files import make_folder, whole_file
+from pyramid_attention.files import Claims, InUse, holds_files, make_folder, owned, scratch, whole_file
+from support import CLAIMING, OWNING, WRITING, end, other_process
 
 
 def names(folder: Path) -> list[str]:
@@ -21,7 +24,7 @@ def test_what_was_written_takes_the_place_of_the_old(tmp_path):
     with whole_file(target) as temporary:
         temporary.write_text("new")
         assert target.read_text() == "old"
-        assert (temporary.parent, temporary.suffix) == (tmp_path, ".txt")
+        assert (temporary.parent.parent, temporary.suffix) == (tmp_path, ".txt")
     assert target.read_text() == "new"
     assert names(tmp_path) == ["a.txt"]
 
@@ -96,3 +99,190 @@ def test_a_folder_without_write_permission_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(UserError, match="no permission to write in"):
         make_folder(tmp_path)
+
+
+# What killed processes leave, and what is not theirs
+
+
+def test_the_living_keep_their_temporary_files_and_the_dead_do_not(tmp_path):
+    living, dead = other_process(WRITING, tmp_path), other_process(WRITING, tmp_path)
+    end(dead)
+    assert len(names(tmp_path)) == 2
+    with owned(tmp_path, "run"):
+        assert len(names(tmp_path)) == 2  # the living's, and our lock
+    end(living)
+    with owned(tmp_path, "run"):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_the_first_write_into_a_folder_clears_what_the_dead_left(tmp_path):
+    end(other_process(WRITING, tmp_path))
+    with whole_file(tmp_path / "b.txt") as temporary:
+        temporary.write_text("new")
+    assert names(tmp_path) == ["b.txt"]
+
+
+def test_a_run_clears_the_folders_below_and_leaves_hidden_ones_alone(tmp_path):
+    for name in ("sub", ".git"):
+        (tmp_path / name).mkdir()
+        end(other_process(WRITING, tmp_path / name))
+    (before,) = names(tmp_path / ".git")
+    with owned(tmp_path, "run"):
+        pass
+    assert names(tmp_path / "sub") == []
+    assert names(tmp_path / ".git") == [before]
+
+
+FOREIGN = [".notes.tmp.txt", ".x.1.tmp", ".pan-abcdefghij", ".pan-abcdefghij.png", ".pan-klmnopqrst/lock", ".pan-new/x"]
+
+
+def test_nothing_is_cleared_for_its_name(tmp_path):
+    for name in FOREIGN:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    with owned(tmp_path, "run"), Claims(tmp_path), whole_file(tmp_path / "a") as temporary:
+        temporary.write_text("new")
+    assert all((tmp_path / name).read_text() == "mine" for name in FOREIGN)
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_folder_of_hidden_files_is_not_empty(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    assert holds_files(tmp_path)
+
+
+def test_a_folder_of_what_the_dead_left_is_empty(tmp_path):
+    assert not holds_files(tmp_path)
+    assert not holds_files(tmp_path / "none")
+    for code in (CLAIMING, OWNING, WRITING):
+        end(other_process(code, tmp_path))
+    assert len(names(tmp_path)) == 3
+    assert not holds_files(tmp_path)
+
+
+@pytest.mark.parametrize("length", [1, 200, 251])
+def test_the_temporary_name_is_as_short_for_a_long_name(tmp_path, length):
+    target = tmp_path / ("n" * length + ".png")
+    with whole_file(target) as temporary:
+        assert len(str(temporary)) < len(str(tmp_path)) + 30
+        temporary.write_text("new")
+    assert target.read_text() == "new"
+
+
+def test_a_name_that_is_too_long_is_told(tmp_path):
+    with pytest.raises(UserError, match=r"cannot write .*nnn: .*too long"), whole_file(tmp_path / ("n" * 300)) as one:
+        one.write_text("new")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX's devices")
+def test_a_device_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/null"):
+        with pytest.raises(UserError, match="it is a device or a pipe"), whole_file(path) as temporary:
+            temporary.write_text("new")
+
+
+def test_a_temporary_folder_is_gone_after_a_full_disk_and_the_message_says_where(tmp_path):
+    def write() -> None:
+        with scratch(tmp_path) as place:
+            (place / "sub").mkdir()
+            (place / "sub" / "a").write_text("x")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(UserError, match=f"cannot write in {tmp_path}: No space left"):
+        write()
+    assert names(tmp_path) == []
+
+
+# One process a folder
+
+
+def test_a_folder_in_use_says_who_uses_it(tmp_path):
+    process = other_process(OWNING, tmp_path)
+    with pytest.raises(InUse) as raised, owned(tmp_path, "run"):
+        pass
+    assert f"the run {tmp_path} is in use by process {process.pid} on {os.uname().nodename} (" in str(raised.value)
+    assert str(raised.value).endswith("; wait until it has ended, or choose another folder")
+    end(process)
+    with owned(tmp_path, "run") as folder:
+        assert folder == tmp_path
+    assert names(tmp_path) == []
+
+
+def test_a_forked_process_does_not_keep_the_lock(tmp_path):
+    """As the workers of a loader, which may outlive a process that was killed."""
+    process = other_process(f"{OWNING}; import os; child = os.fork() or (sys.stdin.read(), os._exit(0))", tmp_path)
+    process.kill()  # and the forked one goes on until its input ends
+    process.wait()
+    with owned(tmp_path, "run"):
+        pass
+    process.communicate()
+
+
+def test_of_two_that_want_a_new_folder_each_gets_its_own(tmp_path):
+    with (
+        owned(tmp_path / "runs" / "a", "run", numbered=True) as first,
+        owned(tmp_path / "runs" / "a", "run", numbered=True) as second,
+    ):
+        assert [first.name, second.name] == ["a", "a-2"]
+        (second / "x").write_text("result")
+    with owned(tmp_path / "runs" / "a-2", "run", numbered=True) as third:
+        assert third.name == "a-2-2"
+    assert names(tmp_path / "runs") == ["a-2"]
+
+
+def test_a_folder_in_which_nothing_was_written_is_gone_unless_it_was_there(tmp_path):
+    (tmp_path / "there").mkdir()
+    for place in ("there", "new/a/b"):
+        with owned(tmp_path / place, "run"):
+            pass
+    assert names(tmp_path) == ["there"]
+
+
+def test_a_foreign_file_in_the_lock_s_place_is_told_and_left(tmp_path):
+    (tmp_path / ".pan-owner").write_text("mine")
+    assert holds_files(tmp_path)
+    with pytest.raises(UserError, match=r"\.pan-owner is no lock of this program"), owned(tmp_path, "run"):
+        pass
+    assert (tmp_path / ".pan-owner").read_text() == "mine"
+
+
+# Work that several processes share
+
+
+def test_a_piece_of_work_is_held_by_one_and_free_again_when_that_dies(tmp_path):
+    process = other_process(CLAIMING, tmp_path)
+    with Claims(tmp_path) as claims:
+        assert not claims.take("x")
+        assert claims.take("y")
+        with Claims(tmp_path) as others:
+            assert not others.take("y")
+        end(process)
+        assert claims.take("x")
+        claims.give_back("y")
+        assert claims.take("y")
+    assert names(tmp_path) == []
+
+
+SHARING = """
+import os, time
+with files.Claims(folder) as claims:
+    for item in map(str, range(200)):
+        if claims.take(item):
+            if not os.path.exists(f"{folder}/{item}"):
+                with open(f"{folder}/log", "a") as log: log.write(item + "\\n")
+                open(f"{folder}/{item}", "x").close()
+            claims.give_back(item)
+"""
+
+
+def test_processes_that_share_work_do_each_piece_once(tmp_path):
+    command = [sys.executable, "-c", f"import sys, pyramid_attention.files as files; folder = sys.argv[1]{SHARING}"]
+    sharing = [subprocess.Popen([*command, str(tmp_path)]) for _ in range(3)]
+    assert [process.wait() for process in sharing] == [0, 0, 0]
+    done = (tmp_path / "log").read_text().split()
+    assert sorted(done, key=int) == [str(item) for item in range(200)]
+    assert len(names(tmp_path)) == 201

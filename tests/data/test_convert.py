@@ -19,6 +19,7 @@ from pyramid_attention.data.convert import MARKER, convert_dataset
 from pyramid_attention.data.holdout import group_names, hold_out_groups
 from pyramid_attention.data.readers.camvid import CLASSES
 from pyramid_attention.errors import SomeFailed, UserError
+from support import OWNING, WRITING, end, other_process
 
 IDS = np.array([[0, 1, 10, 11], [255, 2, 3, 4], [5, 6, 7, 8]], np.uint8)
 """A mask as CamVid has it: every kind of id, 11 and 255 being void."""
@@ -298,7 +299,7 @@ def test_an_interrupted_conversion_goes_on(tmp_path: Path) -> None:
     images = sorted(copy.rglob("images/*/*.png"))
     assert 4 <= len(images) < 40
     images[0].unlink()  # killed between the mask and the image
-    (copy / "images/train/.00.77.tmp.png").write_bytes(b"half")  # and while it wrote
+    end(other_process(WRITING, copy / "images/train"))  # and while it wrote
     before = contents(copy)
     convert_dataset(open_dataset(source), copy).check()
     after = contents(copy)
@@ -340,6 +341,22 @@ def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
     assert "has other classes than" in refusal(dataset, copy)
     (copy / MARKER).write_text("{")
     assert "cannot read" in refusal(dataset, copy)
+
+
+def test_a_folder_of_hidden_files_is_refused_and_left(tmp_path: Path) -> None:
+    dataset = open_dataset(camvid(tmp_path / "set", val=["a"]))
+    (tmp_path / "copy/.git").mkdir(parents=True)
+    (tmp_path / "copy/.notes.tmp.txt").write_text("mine")
+    assert "already holds other files" in refusal(dataset, tmp_path / "copy")
+    assert sorted(os.listdir(tmp_path / "copy")) == [".git", ".notes.tmp.txt"]
+
+
+def test_a_second_conversion_into_a_folder_is_refused(tmp_path: Path) -> None:
+    dataset = open_dataset(camvid(tmp_path / "set", val=["a"]))
+    first = other_process(OWNING, tmp_path / "copy")
+    assert f"is in use by process {first.pid}" in refusal(dataset, tmp_path / "copy")
+    end(first)
+    convert_dataset(dataset, tmp_path / "copy").check()
 
 
 def test_another_division_is_not_mixed_into_the_first(tmp_path: Path) -> None:

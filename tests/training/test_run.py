@@ -21,6 +21,7 @@ from pyramid_attention.cli import main
 from pyramid_attention.errors import UserError
 from pyramid_attention.training.run_folder import COLUMNS, RunFolder
 from pyramid_attention.training.task import SegmentationTask
+from support import OWNING, WRITING, end, other_process
 
 TINY = (
     "data.crop=[48, 48]",
@@ -311,10 +312,30 @@ def test_no_permission_to_write(tiny_data: Path, tmp_path: Path) -> None:
 
 
 def test_what_a_kill_left_half_written_does_not_hinder(tiny_data: Path, tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / ".recipe.1.tmp.yaml").write_text("see")
-    train(tiny_data, "finetune", [*TINY, "train.epochs=1"], out=tmp_path / "run", resume=True, device="cpu")
-    assert not list((tmp_path / "run").rglob(".*.tmp*"))
+    run = tmp_path / "run"
+    run.mkdir()
+    for code in (OWNING, WRITING):
+        end(other_process(code, run))
+    train(tiny_data, "finetune", [*TINY, "train.epochs=1"], out=run, resume=True, device="cpu")
+    end(other_process(WRITING, run / "model"))
+    train(tiny_data, out=run, resume=True, device="cpu")
+    assert not list(run.rglob(".*"))
+
+
+def test_a_second_training_into_a_folder_is_refused(tiny_data: Path, tmp_path: Path) -> None:
+    first = other_process(OWNING, tmp_path / "run")
+    for resume in (False, True):
+        assert f"is in use by process {first.pid}" in refusal(
+            tiny_data, "finetune", TINY, out=tmp_path / "run", resume=resume
+        )
+    end(first)
+
+
+def test_a_folder_of_hidden_files_is_refused_and_left(tiny_data: Path, tmp_path: Path) -> None:
+    (tmp_path / ".notes.tmp.txt").write_text("mine")
+    assert "already holds files" in refusal(tiny_data, "finetune", TINY, out=tmp_path)
+    assert "is not a run folder" in refusal(tiny_data, "finetune", TINY, out=tmp_path, resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == [".notes.tmp.txt"]
 
 
 def test_a_file_that_breaks_while_training_is_one_line(tiny_data: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UserError, require
-from ..files import holds_files
+from ..files import holds_files, owned
 from .options import split_names
 
 
@@ -35,7 +35,8 @@ def convert_checkpoint(
     if holds_files(out):
         raise UserError(f"{out} already holds files; choose another --out")
     network = convert(file, backbone, output_stride, split_names(classes))
-    network.save_pretrained(out)
+    with owned(out, "model folder"):
+        network.save_pretrained(out)
     table = network.classes
     assert table is not None
     print(

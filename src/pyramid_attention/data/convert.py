@@ -26,7 +26,7 @@ import yaml
 
 from ..classes import IGNORE
 from ..errors import MissingExtra, UserError, check_failures
-from ..files import holds_files, make_folder, whole_file, write_json
+from ..files import holds_files, make_folder, owned, whole_file, write_json
 from ..images import IMAGE_SUFFIXES, pixel_type, read_image, read_label_map, write_image, write_label_map
 from .holdout import SHARE, group_names, hold_out, hold_out_groups, remembered
 from .inspect import image_file
@@ -81,7 +81,17 @@ def convert_dataset(
     """
     dataset.refuse_problems()
     splits = _with_val(dataset, val, group)
-    _begin(dataset, destination, splits)
+    marker = _marker(dataset, destination, splits)
+    _refuse_others(destination, marker)  # before anything is written there
+    with owned(destination, "conversion"):
+        _refuse_others(destination, marker)
+        _begin(dataset, destination, marker)
+        return _convert(dataset, destination, splits, on_done)
+
+
+def _convert(
+    dataset: Dataset, destination: Path, splits: Mapping[str, Sequence[Sample]], on_done: Callable[[], None] | None
+) -> Conversion:
     conversion = Conversion(destination, dict.fromkeys(splits, 0))
     work = [(split, sample) for split, samples in splits.items() for sample in samples]
 
@@ -131,24 +141,22 @@ def _with_val(dataset: Dataset, val: float | None, group: str | None) -> dict[st
     }
 
 
-def _begin(dataset: Dataset, destination: Path, splits: Mapping[str, Sequence[Sample]]) -> None:
-    """Make the folder and write what tells this conversion from others, or check that it is the same as before."""
+def _marker(dataset: Dataset, destination: Path, splits: Mapping[str, Sequence[Sample]]) -> dict[str, str]:
+    """What tells this conversion from others."""
     source = None if dataset.root is None else dataset.root.resolve()
     place = Path(os.path.realpath(destination))  # a link to itself is told when the folder is made
     if source is not None and (place.is_relative_to(source) or source.is_relative_to(place)):
         raise UserError(f"{destination} and {dataset.root} lie in one another; choose a folder beside the data set")
     members = sorted(f"{name}/{sample.name}" for name, samples in splits.items() for sample in samples)
-    marker = {
+    return {
         "source": str(source or dataset.format),
         "format": dataset.format,
         "samples": hashlib.sha256("\n".join(members).encode("utf-8", "surrogateescape")).hexdigest(),
     }
-    settings = {
-        "names": list(dataset.classes.names),
-        "colours": [list(colour) for colour in dataset.classes.colours],
-        "ignore": [IGNORE],
-    }
-    text = yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+
+
+def _refuse_others(destination: Path, marker: Mapping[str, str]) -> None:
+    """Check that the folder holds nothing, or this conversion, begun before."""
     begun = destination / MARKER
     if begun.is_file():
         try:
@@ -162,9 +170,17 @@ def _begin(dataset: Dataset, destination: Path, splits: Mapping[str, Sequence[Sa
             )
     elif holds_files(destination):
         raise UserError(f"{destination} already holds other files; choose a new folder")
-    for left in make_folder(destination).rglob(".*.tmp*"):
-        left.unlink()  # of a conversion that was killed while it wrote
-    write_json(begun, marker)
+
+
+def _begin(dataset: Dataset, destination: Path, marker: Mapping[str, str]) -> None:
+    """Write the marker and the classes, or check that the classes are the same as before."""
+    settings = {
+        "names": list(dataset.classes.names),
+        "colours": [list(colour) for colour in dataset.classes.colours],
+        "ignore": [IGNORE],
+    }
+    text = yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+    write_json(destination / MARKER, marker)
     file = destination / "dataset.yaml"
     if not file.exists():
         with whole_file(file) as temporary:

@@ -19,7 +19,7 @@ import yaml
 
 from ..data import Dataset, reduce_samples
 from ..errors import UserError
-from ..files import free_folder, holds_files, make_folder, whole_file
+from ..files import holds_files, owned, whole_file
 from ..inference.devices import resolve_device
 from ..models import list_options
 from ..models.cost import Cost, measure_cost
@@ -80,13 +80,23 @@ def run_study(
     if resume and out is None:
         raise UserError("--resume needs --out, the folder of the study to go on with")
     shared, recipes, dataset = _settle_all(study, data, fields, recipe, format)
-    folder = free_folder(Path("studies") / name) if out is None else Path(out)
-    _refuse_another_study(folder, recipes)
-    make_folder(folder)
-    _keep_study(study, folder, shared)
-    check_data(shared, dataset)
+    wanted = Path("studies") / name if out is None else Path(out)
+    if out is not None:
+        _refuse_another_study(wanted, recipes)  # before anything is written there
+    with owned(wanted, "study", numbered=out is None) as folder:
+        _refuse_another_study(folder, recipes)
+        _keep_study(study, folder, shared)
+        check_data(shared, dataset)
+        result = AblationResult(folder, _comparison(study, recipes, dataset))
+        _train_all(study, data, recipes, dataset, device, result)
+    return result
 
-    result = AblationResult(folder, _comparison(study, recipes, dataset))
+
+def _train_all(
+    study: Study, data: str | Path, recipes: dict[str, Recipe], dataset: Dataset, device: str, result: AblationResult
+) -> None:
+    """Train what is not trained yet, writing the tables anew after each run."""
+    folder = result.folder
     for variant in study.variants:
         try:
             result.comparison.variants[variant].cost = _cost(recipes[variant], dataset, result.comparison.size)
@@ -111,7 +121,6 @@ def run_study(
         except Exception as error:
             _fail(result, f"{variant}, seed {seed}", error)
         write_comparison(result.comparison, result.failures, folder)
-    return result
 
 
 def _settle_all(

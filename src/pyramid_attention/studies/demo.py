@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..data import open_dataset
 from ..evaluation import evaluate
-from ..files import free_folder, make_folder
+from ..files import make_folder, owned
 from ..images import write_image
 from ..inference import Segmenter
 from ..inference.predict import predict_files
@@ -50,7 +50,11 @@ def run_demo(out: str | Path, seed: int = 0, overrides: Iterable[str] = (), devi
     Raises:
         UserError: the folder cannot be made, or a recipe field is wrong.
     """
-    folder = free_folder(Path(out))
+    with owned(out, "demonstration", numbered=True) as folder:
+        return _run_demo(folder, seed, overrides, device)
+
+
+def _run_demo(folder: Path, seed: int, overrides: Iterable[str], device: str) -> DemoResult:
     fields = [f"seed={seed}", f"data.options.seed={seed}", *overrides]
     result = train("shapes", "shapes", fields, out=folder / "run", device=device)
     segmenter = Segmenter.load(result.model, device)

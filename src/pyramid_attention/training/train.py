@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from ..data import Dataset, check_samples, fit_masks, open_dataset, reduce_samples, remap_classes
 from ..errors import UserError
-from ..files import free_folder, holds_files, make_folder
+from ..files import holds_files, owned
 from ..inference import Segmenter
 from ..inference.devices import is_out_of_memory, resolve_device
 from ..models import SegmentationModel, build_model
@@ -53,12 +53,14 @@ class TrainResult:
     val_split: str
 
 
-def _stored_recipe(folder: Path) -> Recipe | None:
-    """The recipe of the run in a folder; None where no run began.
+def _stored_recipe(folder: Path, resume: bool) -> Recipe | None:
+    """The recipe of the run in a folder that is to be resumed; None where no run began.
 
     Raises:
-        UserError: the folder holds other files.
+        UserError: the folder holds other files, or a run that is not to be resumed.
     """
+    if not resume and holds_files(folder):
+        raise UserError(f"{folder} already holds files; go on with its run with --resume, or choose another --out")
     if (folder / "recipe.yaml").exists():
         return load_recipe(folder / "recipe.yaml")
     if holds_files(folder):
@@ -222,19 +224,25 @@ def train(
         UserError: anything in data, recipe, folder or machine that the user can mend.
     """
     overrides = list(overrides)
-    if resume and out is None:
-        raise UserError("--resume needs --out, the folder of the run to go on with")
     where = resolve_device(device)
-    stored = _stored_recipe(Path(out)) if resume and out is not None else None
-    if out is not None and not resume and holds_files(Path(out)):
-        raise UserError(f"{out} already holds files; go on with its run with --resume, or choose another --out")
-    settled, dataset = settle(data, recipe, overrides, format, stored)
-    if stored is not None:
-        _refuse_changes(settled, stored, Path(out or ""))
-    name = dataset.format if dataset.root is None else dataset.root.resolve().name
-    folder = make_folder(free_folder(Path("runs") / name) if out is None else out)
-    for left in folder.rglob(".*.tmp*"):
-        left.unlink()  # of a run that was killed while it wrote
+    if out is None:
+        if resume:
+            raise UserError("--resume needs --out, the folder of the run to go on with")
+        settled, dataset = settle(data, recipe, overrides, format)
+        name = dataset.format if dataset.root is None else dataset.root.resolve().name
+        with owned(Path("runs") / name, "run", numbered=True) as folder:
+            return _train(folder, settled, dataset, None, where)
+    _stored_recipe(Path(out), resume)  # before anything is written there
+    with owned(out, "run") as folder:
+        stored = _stored_recipe(folder, resume)
+        settled, dataset = settle(data, recipe, overrides, format, stored)
+        if stored is not None:
+            _refuse_changes(settled, stored, folder)
+        return _train(folder, settled, dataset, stored, where)
+
+
+def _train(folder: Path, settled: Recipe, dataset: Dataset, stored: Recipe | None, where: torch.device) -> TrainResult:
+    """Train into a folder that is ours, from its last checkpoint where there is one."""
     for note in dataset.notes:
         print(note, file=sys.stderr)
     check_data(settled, dataset)
@@ -256,6 +264,6 @@ def train(
     if stored is None:
         settled.save(folder / "recipe.yaml")  # from here on there is a run to resume
     _fit(trainer, task, loaders, checkpoint)
-    run.finish(Segmenter.load(folder / "model", device), samples[1])
+    run.finish(Segmenter.load(folder / "model", where.type), samples[1])
     assert run.best is not None
     return TrainResult(folder, folder / "model", run.best["miou"], run.best["epoch"], settled.data.val_split)
