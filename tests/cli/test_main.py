@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from pyramid_attention.cli import main
+from pyramid_attention.cli.main import name_options
 from pyramid_attention.models import list_architectures
 
 
@@ -69,6 +70,22 @@ def test_the_verbs_of_data_need_no_torch(verb: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("message", "verb", "said"),
+    [
+        ("resume=True needs out=, the folder", "train", "--resume needs --out, the folder"),
+        ('use device="cpu" (or auto)', "train", "use --device cpu (or auto)"),
+        ("lower it: tile=512", "predict", "lower it: --tile 512"),
+        ("leave out recipe= and fields=", "train", "leave out --recipe and --set"),
+        ("data= holds nothing; val=0.5", "data convert", "data= holds nothing; --val 0.5"),
+        ("data= holds nothing", "train", "DATA holds nothing"),
+        ("train.epochs=5, 'out=5', runs/out=5, tile=5", "train", "train.epochs=5, 'out=5', runs/out=5, tile=5"),
+    ],
+)
+def test_the_arguments_in_a_message_become_the_options_of_the_verb(message: str, verb: str, said: str) -> None:
+    assert name_options(message, verb.split()) == said
+
+
 def test_importing_the_package_imports_no_torch() -> None:
     code = (
         "import sys, pyramid_attention as p; assert 'torch' not in sys.modules; dir(p);"
@@ -102,7 +119,7 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
         (["demo", "--seed", "x"], "Invalid value for '--seed'"),
         (["models", "--backbone", "resnet181", "--cost", "32"], "Did you mean 'resnet18'"),
         (["models", "--cost", "0"], "Invalid value for '--cost'"),
-        (["models", "--output-stride", "5", "--cost", "32"], "option output_stride=5 is not possible"),
+        (["models", "--output-stride", "5", "--cost", "32"], "option --output-stride 5 is not possible"),
         (["models", "--cost", "100000", "--backbone", "test_resnet"], "do not fit into memory with pan"),
         (["convert-checkpoint", "nowhere.pth", "--backbone", "resnet18", "--out", "x"], "nowhere.pth does not exist"),
         (["demo", "--seed", "x"], "(see: pan demo --help)"),

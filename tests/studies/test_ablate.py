@@ -240,7 +240,7 @@ def test_problems_of_the_data_set_end_a_study_before_it_begins(trained, tmp_path
 
 def test_a_study_is_resumed_as_it_was_begun_or_not_at_all(trained, tmp_path):
     ablate.run_study(small(), "shapes", fields=SMALL, out=tmp_path / "s")
-    with pytest.raises(UserError, match="already holds files; go on with its study with --resume"):
+    with pytest.raises(UserError, match="already holds files; go on with its study with resume=True"):
         ablate.run_study(small(), "shapes", fields=SMALL, out=tmp_path / "s")
     with pytest.raises(UserError, match=r"was begun with another train.epochs, train.validate_every; resume with the"):
         ablate.run_study(small(), "shapes", fields=[*SMALL, "train.epochs=2"], out=tmp_path / "s", resume=True)

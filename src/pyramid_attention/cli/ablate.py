@@ -17,7 +17,7 @@ def ablate(
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="Another recipe than the study's; by default what fits.")
     ] = None,
-    set_: Annotated[
+    fields: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A recipe field, for every variant.")
     ] = None,
     seeds: Annotated[str | None, typer.Option(metavar="0,1,…", help="Other seeds than the study's.")] = None,
@@ -34,7 +34,7 @@ def ablate(
     result = run_study(
         study,
         data,
-        fields=set_ or (),
+        fields=fields or (),
         recipe=recipe,
         seeds=None if seeds is None else _numbers(seeds),
         out=out,

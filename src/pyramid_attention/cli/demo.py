@@ -16,7 +16,7 @@ def demo(
         "demo"
     ),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the images and of the training.")] = 0,
-    set_: Annotated[
+    fields: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a recipe field.")
     ] = None,
     device: Device = "auto",
@@ -26,7 +26,7 @@ def demo(
     from ..studies.demo import run_demo
 
     print("Training a small PAN on synthetic shapes (about three minutes on two cores) …")
-    result = run_demo(out, seed=seed, overrides=set_ or (), device=device)
+    result = run_demo(out, seed=seed, overrides=fields or (), device=device)
     print(result.table)
     print(f"mIoU on {result.images} unseen images: {result.miou:.1%}")
     print("Look at:")

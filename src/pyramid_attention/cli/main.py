@@ -6,14 +6,16 @@ The verbs import the library inside their functions, so that `pan --help` answer
 from __future__ import annotations
 
 import io
+import re
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.main
 
 from .. import __version__
 from ..errors import UserError
@@ -81,6 +83,25 @@ def _names(group: typer.Typer) -> set[str | None]:
     return {command.name for command in group.registered_commands}
 
 
+def name_options(message: str, verb: Sequence[str]) -> str:
+    """A message of the library with its arguments as the verb calls them: `out=` becomes --out, `tile=512` --tile 512.
+
+    `resume=True` becomes --resume, `device="cpu"` --device cpu, `data=` DATA. Others stay as they are.
+    """
+    command: Any = typer.main.get_command(app)
+    for name in verb:
+        command = command.commands[name]
+    known = {one.name: one.opts[-1] if one.param_type_name == "option" else one.metavar for one in command.params}
+
+    def option(match: re.Match[str]) -> str:
+        name, text, value = match.groups()
+        if name not in known:
+            return match[0]
+        return " ".join([known[name], *(word for word in (text, value) if word and word != "True")])
+
+    return re.sub(r"""(?<![\w.'"/-])(\w+)=(?:"([^"]*)"|([\w.]*\w))?""", option, message)
+
+
 @contextmanager
 def _terminable() -> Iterator[None]:
     """Let a request to end (SIGTERM) do what Ctrl-C does, so that loaders and bars are taken down as well."""
@@ -119,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         if debug:
             raise
-        print(f"pan: {error}", file=sys.stderr)
+        print(f"pan: {name_options(str(error), _verb(words))}", file=sys.stderr)
         return error.exit_code
     except UsageError as error:
         if debug:

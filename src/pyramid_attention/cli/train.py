@@ -20,7 +20,7 @@ def train(
     init: Annotated[
         str | None, typer.Option(metavar="M", help="A trained model to start from: its network and its weights.")
     ] = None,
-    set_: Annotated[
+    fields: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field: train.epochs=5.")
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run folder; by default runs/NAME.")] = None,
@@ -35,7 +35,7 @@ def train(
     require("pan train", "torch", "lightning")
     from ..training import train as train_model
 
-    overrides = [*([] if init is None else [f"model.init={json.dumps(init, ensure_ascii=False)}"]), *(set_ or ())]
+    overrides = [*([] if init is None else [f"model.init={json.dumps(init, ensure_ascii=False)}"]), *(fields or ())]
     result = train_model(data, recipe=recipe, overrides=overrides, out=out, resume=resume, format=format, device=device)
     print(f"best: mIoU {result.best_miou:.2%} on '{result.val_split}' after epoch {result.best_epoch}")
     print(f"the model is in {result.model}, curves and samples in {result.folder}")

@@ -76,9 +76,9 @@ def run_study(
     name = "study" if isinstance(study, Study) else Path(study).stem
     study = study if isinstance(study, Study) else load_study(study, seeds)
     if out is not None and not resume and holds_files(Path(out)):
-        raise UserError(f"{out} already holds files; go on with its study with --resume, or choose another --out")
+        raise UserError(f"{out} already holds files; go on with its study with resume=True, or choose another out=")
     if resume and out is None:
-        raise UserError("--resume needs --out, the folder of the study to go on with")
+        raise UserError("resume=True needs out=, the folder of the study to go on with")
     shared, recipes, dataset = _settle_all(study, data, fields, recipe, format)
     wanted = Path("studies") / name if out is None else Path(out)
     if out is not None:
@@ -163,7 +163,7 @@ def _seeded(recipe: Recipe, seed: int) -> Recipe:
 def _refuse_another_study(folder: Path, recipes: dict[str, Recipe]) -> None:
     """A folder to be resumed must hold runs of these recipes only."""
     if holds_files(folder) and not (folder / "study.yaml").exists():
-        raise UserError(f"{folder} is not a study's folder (it has no study.yaml); choose another --out")
+        raise UserError(f"{folder} is not a study's folder (it has no study.yaml); choose another out=")
     for path in sorted(folder.glob("runs/*/seed-*/recipe.yaml")):
         variant = path.parent.parent.name
         stored = load_recipe(path)
@@ -172,8 +172,8 @@ def _refuse_another_study(folder: Path, recipes: dict[str, Recipe]) -> None:
         changed = [name for name in _seeded(recipes[variant], stored.seed).differences(stored) if name not in NO_EFFECT]
         if changed:
             raise UserError(
-                f"{path.parent} was begun with another {', '.join(changed)}; resume with the same study and --set, or"
-                " begin a new one with another --out"
+                f"{path.parent} was begun with another {', '.join(changed)}; resume with the same study and"
+                " fields=, or begin a new one with another out="
             )
 
 

@@ -60,11 +60,11 @@ def _stored_recipe(folder: Path, resume: bool) -> Recipe | None:
         UserError: the folder holds other files, or a run that is not to be resumed.
     """
     if not resume and holds_files(folder):
-        raise UserError(f"{folder} already holds files; go on with its run with --resume, or choose another --out")
+        raise UserError(f"{folder} already holds files; go on with its run with resume=True, or choose another out=")
     if (folder / "recipe.yaml").exists():
         return load_recipe(folder / "recipe.yaml")
     if holds_files(folder):
-        raise UserError(f"{folder} is not a run folder (it has no recipe.yaml); name the run to resume with --out")
+        raise UserError(f"{folder} is not a run folder (it has no recipe.yaml); name the run to resume with out=")
     return None
 
 
@@ -72,8 +72,8 @@ def _refuse_changes(asked: Recipe, stored: Recipe, folder: Path) -> None:
     changed = [field for field in asked.differences(stored) if field not in NO_EFFECT]
     if changed:
         raise UserError(
-            f"the run in {folder} was begun with another {', '.join(changed)}; resume it without --recipe and --set, or"
-            " begin a new run with another --out"
+            f"the run in {folder} was begun with another {', '.join(changed)}; resume it without recipe= and fields=,"
+            " or begin a new run with another out="
         )
 
 
@@ -227,7 +227,7 @@ def train(
     where = resolve_device(device)
     if out is None:
         if resume:
-            raise UserError("--resume needs --out, the folder of the run to go on with")
+            raise UserError("resume=True needs out=, the folder of the run to go on with")
         settled, dataset = settle(data, recipe, overrides, format)
         name = dataset.format if dataset.root is None else dataset.root.resolve().name
         with owned(Path("runs") / name, "run", numbered=True) as folder:
