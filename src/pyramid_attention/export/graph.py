@@ -27,10 +27,13 @@ from ..models.folding import example, fold, pack_norms
 from ..models.network import exportable
 from .narrow import use_narrow
 from .pooling import use_onnx_pools
+from .time_limit import TimeIsUp, time_limit
 from .winograd import use_winograd
 
 OPSET = 18
 """What ONNX Runtime has known since 1.14 (2023)."""
+TIME_LIMIT = 120
+"""Seconds that the exporter may compute."""
 
 
 class PixelsToLabels(nn.Module):
@@ -92,7 +95,7 @@ def build_graph(network: SegmentationModel, description: Description, cheaper: b
         2: torch.export.Dim("width", min=32),
     }
     try:
-        with _quiet(), torch.no_grad():
+        with _quiet(), torch.no_grad(), time_limit(TIME_LIMIT):
             program = torch.export.export(
                 whole,
                 (torch.zeros(2, 64, 96, 3, dtype=torch.uint8),),
@@ -102,7 +105,7 @@ def build_graph(network: SegmentationModel, description: Description, cheaper: b
             exported = torch.onnx.export(
                 program, input_names=[INPUT], output_names=[LABELS, SCORES], opset_version=OPSET, verbose=False
             )
-    except Exception as error:  # the exporter fails in as many ways as there are networks
+    except (Exception, TimeIsUp) as error:  # the exporter fails in as many ways as there are networks
         cause: BaseException = error
         while cause.__cause__ is not None:  # the first that went wrong says what; those above, where
             cause = cause.__cause__

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError, nearest
 from .blocks import Norm, convert_norms
+from .same_padding import make_borders_constant
 
 STRIDES = (4, 8, 16, 32)
 REFUSALS = (
@@ -50,7 +51,8 @@ class Backbone(nn.Module):
     Attributes:
         channels: of the four maps.
         size_divisor: images are extended to a multiple of this by repeating their right and lower border; 1 for usual
-            convolutional networks, 32 for those that cut the image into patches and would drop what is over.
+            convolutional networks, 32 for those that cut the image into patches and would drop what is over, and for
+            those with TensorFlow's padding, which is constant for such images alone (see `same_padding`).
         mean, std: of the images the weights were trained on, one number a channel on the scale 0 … 1.
 
     Raises:
@@ -78,7 +80,8 @@ class Backbone(nn.Module):
             body = _with_weights(name, pretrained, options)
         if dilate_first:
             _dilate_first(body, name, output_stride)
-        self.size_divisor = 1 if _refusal(body, (1, 1), in_channels, 32) is None else 32
+        same_padded = make_borders_constant(body)
+        self.size_divisor = 32 if same_padded or _refusal(body, (1, 1), in_channels, 32) is not None else 1
         self.body: nn.Module = convert_norms(body).train()
         if not pretrained:
             _open_branches(self.body)
