@@ -3,7 +3,9 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -46,3 +48,24 @@ def other_process(code: str, folder: Path) -> subprocess.Popen[str]:
 def end(process: subprocess.Popen[str]) -> None:
     process.kill()
     process.communicate()
+
+
+UTM = (10.0, 0.0, 500_000.0, 0.0, -10.0, 4_600_000.0)
+"""An affine transform: pixels of 10 m."""
+
+
+def geotiff(path: Path, values: np.ndarray, **options: Any) -> Path:
+    """Write B×H×W as a GeoTIFF in UTM 32N."""
+    import rasterio  # of the extra geo
+    from rasterio.transform import Affine
+
+    names = options.pop("names", ())
+    profile = {"crs": "EPSG:32632", "transform": Affine(*UTM)} | options
+    count, height, width = values.shape
+    with rasterio.open(
+        path, "w", driver="GTiff", count=count, height=height, width=width, dtype=values.dtype.name, **profile
+    ) as file:
+        file.write(values)
+        for index, name in enumerate(names, 1):
+            file.set_band_description(index, name)
+    return path

@@ -24,6 +24,7 @@ EXTRAS = {
     "openvino": "openvino",
     "rasterio": "geo",
     "pyogrio": "geo",
+    "shapely": "geo",
     "tifffile": "micro",
     "zarr": "micro",
 }

@@ -11,6 +11,7 @@ from PIL import Image
 
 from pyramid_attention.errors import UserError
 from pyramid_attention.images import band_indices, is_raster, open_raster
+from support import UTM, geotiff
 
 rasterio = pytest.importorskip("rasterio", reason="needs the extra geo")
 tifffile = pytest.importorskip("tifffile", reason="needs the extra micro")
@@ -19,24 +20,6 @@ from rasterio.transform import Affine  # noqa: E402
 
 ODD = Path(__file__).parents[3] / "shared" / "fields" / "raster" / "odd"
 SENTINEL = ODD.parent / "sentinel2"
-UTM = Affine(10, 0, 500_000, 0, -10, 4_600_000)
-
-
-def geotiff(path: Path, values: np.ndarray, **options) -> Path:
-    """Write B×H×W as a GeoTIFF in UTM 32N."""
-    masks = options.pop("mask", None)
-    names = options.pop("names", ())
-    profile = {"crs": "EPSG:32632", "transform": UTM} | options
-    count, height, width = values.shape
-    with rasterio.open(
-        path, "w", driver="GTiff", count=count, height=height, width=width, dtype=values.dtype.name, **profile
-    ) as file:
-        file.write(values)
-        for index, name in enumerate(names, 1):
-            file.set_band_description(index, name)
-        if masks is not None:
-            file.write_mask(masks)
-    return path
 
 
 def values(dtype: str, count: int, seed: int = 0, size: tuple[int, int] = (37, 53)) -> np.ndarray:
@@ -56,7 +39,7 @@ def test_a_geotiff_is_read_as_stored(tmp_path: Path, dtype: str, count: int) -> 
     assert len(raster.bands) == count
     np.testing.assert_array_equal(raster.read((0, 37), (0, 53)), stored.transpose(1, 2, 0))
     assert raster.place is not None
-    assert raster.place.transform == tuple(UTM)[:6]
+    assert raster.place.transform == UTM
     assert raster.place.resolution() == (10, 10)
     assert rasterio.crs.CRS.from_wkt(raster.place.crs) == rasterio.crs.CRS.from_epsg(32632)
 
