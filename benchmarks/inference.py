@@ -182,7 +182,7 @@ def latency(arguments: argparse.Namespace) -> dict[str, Any]:
                         export(place, int8=True, calibrate=few, max_loss=100)
                 for suffix, file in files.items():
                     for engine in ("onnxruntime", "openvino"):
-                        segmenter = Segmenter.load(file, "cpu", engine=engine)
+                        segmenter = Segmenter.load(file, device="cpu", engine=engine)
                         runs[f"{name}, {engine}{suffix}"] = lambda segmenter=segmenter: segmenter(image).labels
             products: list[float] = []
             runs["matrix product"] = lambda products=products: products.append(matrix_product())
@@ -219,7 +219,7 @@ def folder(arguments: argparse.Namespace) -> dict[str, Any]:
             network = train(PAN(CLASSES, backbone, **LIKE_THEIRS), data, arguments.steps)
             network.classes = data.classes
             network.save_pretrained(scratch / "model")
-            segmenter = Segmenter.load(export(scratch / "model").path, "cpu")
+            segmenter = Segmenter.load(export(scratch / "model").path, device="cpu")
             parts, chunk = [], 50
             for first in range(0, arguments.count, chunk):
                 part = scratch / f"part{first}"
@@ -296,7 +296,7 @@ def tiles(arguments: argparse.Namespace) -> dict[str, Any]:
 
     data = open_dataset(arguments.data)
     samples = data.split("val")
-    whole = Segmenter.load(arguments.model, "cpu")
+    whole = Segmenter.load(arguments.model, device="cpu")
     larger = [Enlarged(sample, arguments.enlarge) for sample in samples]
     base = evaluate_samples(whole, larger).metrics()["miou"]
     labels = [whole(sample.read_image()).labels for sample in larger]

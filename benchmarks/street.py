@@ -40,7 +40,8 @@ def train(arguments: argparse.Namespace) -> None:
     from pyramid_attention import evaluate
     from pyramid_attention import train as run
     from pyramid_attention.export import export
-    from pyramid_attention.inference.packaged import DEFAULT, FOLDER
+    from pyramid_attention.inference.options import DEFAULT_MODEL as DEFAULT
+    from pyramid_attention.inference.packaged import FOLDER
     from pyramid_attention.models import SegmentationModel
 
     for stage in STAGES:

@@ -79,7 +79,7 @@ def test_the_base_install_runs_models_without_torch_and_says_what_is_missing(
         Image.fromarray(noise).save(tmp_path / f"{index}.png")
     done = run("predict", "0.png", "1.png", "2.png", "--model", str(file), "--overlay", "--confidence")
     assert done.returncode == 0, done.stderr
-    segmenter = Segmenter.load(folder, "cpu")
+    segmenter = Segmenter.load(folder, device="cpu")
     for index in range(3):
         labels = np.array(Image.open(tmp_path / "predictions" / f"{index}.png"))
         assert (labels == segmenter(tmp_path / f"{index}.png").labels).mean() >= 0.999

@@ -80,7 +80,7 @@ def test_pytorch_keeps_to_the_quota_too(model, monkeypatch):
     try:
         torch.set_num_threads(2)
         monkeypatch.setattr("pyramid_attention.inference.load.usable_cores", lambda: 1)
-        Segmenter.load(model, "cpu")
+        Segmenter.load(model, device="cpu")
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)

@@ -79,7 +79,7 @@ def test_every_kind_of_image_gives_a_label_map_of_its_size(
     predicted: Path, images: Path, model: Path, name: str
 ) -> None:
     stem = Path(name).stem
-    segmentation = Segmenter.load(model, "cpu")(images / name)
+    segmentation = Segmenter.load(model, device="cpu")(images / name)
     size = SMALL if name == "turned.jpg" else KINDS[name].size
     with Image.open(predicted / f"{stem}.png") as labels:
         assert labels.mode == "P"
@@ -112,7 +112,7 @@ def test_patterns_and_single_files(model: Path, images: Path, tmp_path: Path) ->
 
 def test_tta_averages_over_scales_and_flip(model: Path, images: Path, tmp_path: Path) -> None:
     assert predict(model, tmp_path, images / "colour.jpg", "--confidence", "--tta") == 0
-    expected = Segmenter.load(model, "cpu", tta=True)(images / "colour.jpg")
+    expected = Segmenter.load(model, device="cpu", tta=True)(images / "colour.jpg")
     assert np.array_equal(np.asarray(Image.open(tmp_path / "colour.png")), expected.labels)
     confidence = np.asarray(Image.open(tmp_path / "colour_confidence.png"))
     assert np.array_equal(confidence, np.rint(expected.confidence * 255))
@@ -238,7 +238,7 @@ def test_eval_with_tta_and_boundaries(
     assert main([*words, "--tta", "--boundary", "--device", "cpu"]) == 0
     said = json.loads(numbers.read_text())
     samples = open_dataset(data).split("val")
-    expected = evaluate_samples(Segmenter.load(model, "cpu", tta=True), samples, boundary=True)
+    expected = evaluate_samples(Segmenter.load(model, device="cpu", tta=True), samples, boundary=True)
     assert said == expected.metrics()
     assert said["confusion"] != evaluate(data, model, device="cpu").metrics()["confusion"]
     assert set(said["per_class"]["box"]) == {"iou", "boundary_iou", "accuracy", "pixels"}
@@ -250,7 +250,7 @@ def test_eval_with_tta_and_boundaries(
 
 
 def test_eval_counts_what_the_segmenter_says(model: Path, data: Path) -> None:
-    segmenter = Segmenter.load(model, "cpu")
+    segmenter = Segmenter.load(model, device="cpu")
     expected = np.zeros((3, 3), int)
     for path in (data / "images" / "val").iterdir():
         mask = np.asarray(Image.open(data / "masks" / "val" / path.name))

@@ -184,7 +184,7 @@ def test_a_model_of_other_classes_is_evaluated_on_the_original_data(tmp_path: Pa
         "train.epochs=2",
     )
     result = train(data, "finetune", asked, out=tmp_path / "run", device="cpu")
-    segmenter = Segmenter.load(result.model, "cpu")
+    segmenter = Segmenter.load(result.model, device="cpu")
     assert segmenter.classes.names == ("vehicle", "green", "above")
     found = evaluate(data, segmenter, device="cpu")
     assert found.metrics()["miou"] == pytest.approx(result.best_miou, abs=1e-6)

@@ -116,7 +116,7 @@ def test_the_archive_holds_what_the_server_wants(
 
     packed = members(out / ARCHIVES[name])
     assert list(packed) == NAMES[name]
-    segment = Segmenter.load(models[name], "cpu")
+    segment = Segmenter.load(models[name], device="cpu")
     seen: set[int] = set()
     for path, data in zip(images, packed.values(), strict=True):
         labels = segment(path).labels

@@ -138,9 +138,9 @@ def test_other_systems_are_exported_and_verified(options, tmp_path):
     assert done.path == tmp_path / "other.onnx"
     assert done.verification.agreement >= 0.999
     image = make_image(50, 70)
-    expected = Segmenter.load(tmp_path / "model", "cpu")(image)
+    expected = Segmenter.load(tmp_path / "model", device="cpu")(image)
     for engine in ENGINES:
-        found = Segmenter.load(done.path, "cpu", engine=engine)(image)
+        found = Segmenter.load(done.path, device="cpu", engine=engine)(image)
         assert (found.labels == expected.labels).mean() >= 0.999
         np.testing.assert_allclose(found.confidence, expected.confidence, atol=1e-3)
 
@@ -177,7 +177,10 @@ def test_verification_sees_other_weights(folder, file):
 @pytest.mark.parametrize("size", SIZES)
 def test_an_engine_gives_the_labels_of_torch(folder, file, engine, size):
     image = make_image(*size)
-    expected, found = Segmenter.load(folder, "cpu")(image), Segmenter.load(file, "cpu", engine=engine)(image)
+    expected, found = (
+        Segmenter.load(folder, device="cpu")(image),
+        Segmenter.load(file, device="cpu", engine=engine)(image),
+    )
     assert found.labels.dtype == np.uint8
     assert (found.labels == expected.labels).mean() >= 0.999
     np.testing.assert_allclose(found.confidence, expected.confidence, atol=1e-4)
@@ -186,18 +189,18 @@ def test_an_engine_gives_the_labels_of_torch(folder, file, engine, size):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_batches_tiles_and_augmentation_on_every_engine(folder, file, engine):
     images = [make_image(48, 64, seed) for seed in range(3)]
-    segment = Segmenter.load(file, "cpu", engine=engine)
+    segment = Segmenter.load(file, device="cpu", engine=engine)
     for one, together in zip(images, segment.batch(images), strict=True):
         np.testing.assert_array_equal(segment(one).labels, together.labels)
     large = make_image(200, 300)
     for options in ({"tile": 128}, {"tta": True}):
-        expected = Segmenter.load(folder, "cpu", **options)(large).labels
-        assert (Segmenter.load(file, "cpu", engine=engine, **options)(large).labels == expected).mean() >= 0.999
+        expected = Segmenter.load(folder, device="cpu", **options)(large).labels
+        assert (Segmenter.load(file, device="cpu", engine=engine, **options)(large).labels == expected).mean() >= 0.999
 
 
 def test_results_of_an_image_stay_when_the_next_is_segmented(file):
     for engine in ENGINES:
-        segment = Segmenter.load(file, "cpu", engine=engine)
+        segment = Segmenter.load(file, device="cpu", engine=engine)
         first = segment.engine(make_image(40, 40)[None])
         kept = first.copy()
         segment.engine(make_image(40, 40, seed=1)[None])
@@ -215,8 +218,8 @@ def test_evaluation_and_metadata_go_through_the_file(folder, file):
 
 def test_bf16_and_compile_of_the_torch_engine(folder, monkeypatch):
     image = make_image(64, 64)
-    exact = Segmenter.load(folder, "cpu")(image)
-    rough = Segmenter.load(folder, "cpu", precision="bf16")(image)
+    exact = Segmenter.load(folder, device="cpu")(image)
+    rough = Segmenter.load(folder, device="cpu", precision="bf16")(image)
     assert (rough.labels == exact.labels).mean() > 0.8
     assert not np.array_equal(rough.confidence, exact.confidence)
     asked = []
@@ -226,7 +229,7 @@ def test_bf16_and_compile_of_the_torch_engine(folder, monkeypatch):
         return function
 
     monkeypatch.setattr(torch, "compile", compiled)
-    fast = Segmenter.load(folder, "cpu", compile=True)(image)
+    fast = Segmenter.load(folder, device="cpu", compile=True)(image)
     assert asked == [{"dynamic": True}]
     np.testing.assert_array_equal(fast.labels, exact.labels)
 
@@ -278,13 +281,13 @@ def test_a_foreign_file_is_told_what_it_lacks_and_runs_with_names(file, tmp_path
     foreign = without_metadata(file, tmp_path / "foreign.onnx")
     with pytest.raises(UserError, match="holds no metadata of pyramid-attention, so what its 7 classes are called"):
         Segmenter.load(foreign, engine=engine)
-    with pytest.raises(UserError, match="has 7 classes and --classes names 2"):
+    with pytest.raises(UserError, match="has 7 classes and classes= names 2"):
         Segmenter.load(foreign, engine=engine, classes=["a", "b"])
     named = Segmenter.load(foreign, engine=engine, classes=list("abcdefg"))
     assert named.classes.names == tuple("abcdefg")
     image = make_image(40, 40)
     np.testing.assert_array_equal(named(image).labels, Segmenter.load(file, engine=engine)(image).labels)
-    with pytest.raises(UserError, match="names its own classes; leave out --classes"):
+    with pytest.raises(UserError, match="names its own classes; leave out classes="):
         Segmenter.load(file, engine=engine, classes=list("abcdefg"))
 
 
@@ -333,8 +336,8 @@ def test_a_damaged_file_is_one_line(file, tmp_path, content, capsys):
     [
         ("tensorrt", {}, r"no engine 'tensorrt'\. Known: auto, onnxruntime, openvino, torch"),
         ("torch", {}, "is an exported model, which the torch engine does not run"),
-        ("auto", {"precision": "bf16"}, "--precision and --compile are for PyTorch models"),
-        ("auto", {"device": "mps"}, "ONNX Runtime has no device mps; use --device cpu"),
+        ("auto", {"precision": "bf16"}, "precision= and compile= are for PyTorch models"),
+        ("auto", {"device": "mps"}, 'ONNX Runtime has no device mps; use device="cpu"'),
         ("auto", {"device": "gpu"}, "no device 'gpu'"),
         ("openvino", {"device": "cuda"}, "openvino runs on the CPU, not on cuda"),
     ],
@@ -364,7 +367,7 @@ def test_an_engine_that_is_not_installed_says_how_to_get_it(file, monkeypatch):
 def test_cuda_is_used_where_the_runtime_has_it(monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     assert choose_providers("auto") == choose_providers("cpu") == ["CPUExecutionProvider"]
-    with pytest.raises(UserError, match="has no CUDA; use --device cpu"):
+    with pytest.raises(UserError, match='has no CUDA; use device="cpu"'):
         choose_providers("cuda")
     both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["TensorrtExecutionProvider", *both])
@@ -374,7 +377,7 @@ def test_cuda_is_used_where_the_runtime_has_it(monkeypatch):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_memory_that_runs_out_is_told(file, engine, monkeypatch):
-    segment = Segmenter.load(file, "cpu", engine=engine)
+    segment = Segmenter.load(file, device="cpu", engine=engine)
 
     class Full:
         def run(self, *_):
@@ -395,7 +398,7 @@ def test_the_verb(folder, tmp_path, capsys):
     Image.fromarray(make_image(40, 50)).save(tmp_path / "a.png")
     words = ["predict", str(tmp_path / "a.png"), "--model", str(tmp_path / "model.onnx"), "--overlay", "--confidence"]
     assert main([*words, "--out", str(tmp_path / "out")]) == 0
-    expected = Segmenter.load(folder, "cpu")(tmp_path / "a.png").labels
+    expected = Segmenter.load(folder, device="cpu")(tmp_path / "a.png").labels
     assert (np.array(Image.open(tmp_path / "out" / "a.png")) == expected).mean() >= 0.999
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "a_confidence.png", "a_overlay.jpg"]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.errors import UserError
-from pyramid_attention.inference import Segmenter, segmenter
+from pyramid_attention.inference import Segmenter, SegmenterOptions, options, segmenter
 from pyramid_attention.inference.engines.torch import TorchEngine
 from pyramid_attention.inference.tiling import blend_weights, plan_tiles
 from pyramid_attention.inference.tta import AugmentedEngine
@@ -55,9 +55,9 @@ def test_the_weights_of_every_point_add_up_to_one_and_a_border_counts_for_nothin
     np.testing.assert_allclose(total, 1, atol=1e-6)
 
 
-def network(architecture: str = "baseline", **options):
+def network(architecture: str = "baseline", **fields):
     torch.manual_seed(0)
-    net = build_model(architecture, num_classes=5, backbone="test_resnet", **options)
+    net = build_model(architecture, num_classes=5, backbone="test_resnet", **fields)
     net.train()
     with torch.no_grad():
         for _ in range(3):
@@ -122,7 +122,8 @@ class Blank:
 
 
 def test_images_above_the_limit_are_tiled_and_others_are_not(monkeypatch):
-    monkeypatch.setattr(segmenter, "WHOLE_PIXELS", 1 << 16)  # 256×256
+    for module in (segmenter, options):
+        monkeypatch.setattr(module, "WHOLE_PIXELS", 1 << 16)  # 256×256
     engine = Blank()
     segment = Segmenter(engine)
     segment(make_image(256, 256))
@@ -163,13 +164,15 @@ def test_memory_does_not_grow_with_the_height_of_the_image():
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("fields", "message"),
     [
-        ({"tile": 127}, "tiles have at least 128 pixels a side, not 127"),
-        ({"tile": 256, "overlap": 160}, "at most half their side, not by 160"),
+        ({"tile": 127}, "tiles have at least 128 pixels a side, which tile=127 has not"),
+        ({"tile": 256, "overlap": 160}, "at most half their side, which overlap=160 is not with tiles of 256"),
         ({"tile": 256, "overlap": 16}, "by at least 32 pixels"),
     ],
 )
-def test_tiles_that_cannot_be(options, message):
+def test_tiles_that_cannot_be(fields, message):
     with pytest.raises(UserError, match=message):
-        Segmenter(Blank(), **options)
+        Segmenter(Blank(), **fields)
+    with pytest.raises(UserError, match=message):
+        SegmenterOptions(**fields)

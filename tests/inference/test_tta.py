@@ -148,6 +148,8 @@ def test_a_loaded_model_averages_where_it_is_told_to(network: nn.Module, tmp_pat
     network.save_pretrained(tmp_path)
     image = make_image(48, 64)
     expected = averaged(network)(image)
-    result = Segmenter.load(tmp_path, "cpu", tta=True)(image)
+    result = Segmenter.load(tmp_path, device="cpu", tta=True)(image)
     np.testing.assert_array_equal(result.confidence, expected.confidence)
-    np.testing.assert_array_equal(Segmenter.load(tmp_path, "cpu")(image).confidence, plain(network)(image).confidence)
+    np.testing.assert_array_equal(
+        Segmenter.load(tmp_path, device="cpu")(image).confidence, plain(network)(image).confidence
+    )

@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from ..errors import UserError
-from .options import Device
+from ..inference import SegmenterOptions
+from .options import with_segmenter_options
 
 
+@with_segmenter_options
 def bench(
     model: Annotated[
         str, typer.Argument(metavar="M", help="A run or model folder, an .onnx file, or 'owner/name' on the hub.")
@@ -25,7 +27,8 @@ def bench(
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Images from which medians are taken.")] = 20,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the numbers to a JSON file.")] = None,
-    device: Device = "auto",
+    *,
+    options: SegmenterOptions,
 ) -> None:
     """Measure M from pixels to labels: latency, throughput, memory, GFLOP/s and their share of the machine's best.
 
@@ -46,7 +49,7 @@ def bench(
     engines = engine or engines_for(model)
     found = []
     with progress("measuring", len(sizes) * len(engines)) as advance:
-        for one in measure(model, sizes, engines, device=device, rounds=rounds):
+        for one in measure(model, sizes, engines, options, rounds=rounds):
             found.append(one)
             advance()
     table = Table(box=box.SIMPLE)

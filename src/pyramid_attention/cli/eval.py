@@ -7,22 +7,11 @@ from typing import Annotated
 
 import typer
 
-from .options import (
-    DEFAULT_MODEL,
-    Classes,
-    Compile,
-    Device,
-    Engine,
-    Format,
-    MaxSize,
-    Model,
-    Precision,
-    Tile,
-    Tta,
-    load_segmenter,
-)
+from ..inference import DEFAULT_MODEL, SegmenterOptions
+from .options import Format, Model, with_segmenter_options
 
 
+@with_segmenter_options
 def evaluate(
     data: Annotated[str, typer.Argument(metavar="DATA", help="The data set's folder, or the word 'shapes'.")],
     model: Model = DEFAULT_MODEL,
@@ -35,15 +24,9 @@ def evaluate(
     boundary: Annotated[
         bool, typer.Option("--boundary", help="Also measure how well outlines are met: boundary IoU.")
     ] = False,
-    tta: Tta = False,
-    tile: Tile = None,
-    max_size: MaxSize = None,
-    classes: Classes = None,
     format: Format = None,
-    engine: Engine = "auto",
-    device: Device = "auto",
-    precision: Precision = "fp32",
-    compile: Compile = False,
+    *,
+    options: SegmenterOptions,
 ) -> None:
     """Compare a model's predictions with the masks of DATA, pixel by pixel, each image at its own size."""
     from rich import box
@@ -53,6 +36,7 @@ def evaluate(
     from ..data import open_dataset
     from ..evaluation import evaluate as evaluate_model
     from ..files import make_folder
+    from ..inference import Segmenter
     from ..report.progress import progress
     from ..report.tables import class_table, summary_rows
 
@@ -60,17 +44,7 @@ def evaluate(
     if json is not None:
         make_folder(json.parent)
     samples = dataset.split(split)
-    segmenter = load_segmenter(
-        model,
-        device,
-        engine=engine,
-        tta=tta,
-        tile=tile,
-        max_size=max_size,
-        classes=classes,
-        precision=precision,
-        compile=compile,
-    )
+    segmenter = Segmenter.load(model, options)
     with progress(f"evaluating {split}", len(samples)) as advance:
         result = evaluate_model(dataset, segmenter, split, boundary=boundary, report=report, on_sample=advance)
     if json is not None:

@@ -1,15 +1,17 @@
-"""Options that several verbs share."""
+"""Options that several verbs share; those of the Segmenter are made from the fields of `SegmenterOptions`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import Field, fields
+from functools import wraps
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-if TYPE_CHECKING:
-    from ..inference import Segmenter
+from ..inference import DEFAULT_MODEL, SegmenterOptions
 
-DEFAULT_MODEL = "pan-street"
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda or mps.")]
 Format = Annotated[
     str | None, typer.Option("--format", help="The data set's format; found by looking where it is not given.")
@@ -18,66 +20,46 @@ DataFormat = Annotated[str | None, typer.Option("--data-format", help="The data 
 Model = Annotated[
     str,
     typer.Option(
-        metavar="M", help="The model: pan-street, a run or model folder, an .onnx file, or 'owner/name' on the hub."
+        metavar="M",
+        help=f"The model: {DEFAULT_MODEL}, a run or model folder, an .onnx file, or 'owner/name' on the hub.",
     ),
 ]
-Tta = Annotated[
-    bool, typer.Option("--tta", help="Average over six scales and left-right flip: slower by a factor of about 17.")
-]
-Engine = Annotated[
-    str, typer.Option(help="What runs the model: auto, onnxruntime or openvino for an .onnx file, torch for a folder.")
-]
-Tile = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        help="Segment images with a longer side by tiles of N pixels; else 2048 above 4 megapixels.",
-    ),
-]
-MaxSize = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=0,
-        help="Shrink larger images to this longer side for the network (0: never); by default as the model says.",
-    ),
-]
-Classes = Annotated[
-    str | None,
-    typer.Option(metavar="NAME,NAME,…", help="The classes of an .onnx file that does not name them, in order."),
-]
-Precision = Annotated[str, typer.Option(help="fp32, or bf16 for the torch engine where the device is fast with it.")]
-Compile = Annotated[
-    bool, typer.Option("--compile", help="Have torch.compile speed the torch engine up; takes a minute at first.")
-]
+Result = TypeVar("Result")
 
 
-def load_segmenter(
-    model: str,
-    device: str,
-    *,
-    engine: str,
-    tta: bool,
-    tile: int | None,
-    max_size: int | None,
-    classes: str | None,
-    precision: str,
-    compile: bool,
-) -> Segmenter:
-    """The Segmenter that the shared options ask for; see `Segmenter.load`."""
-    from ..inference import Segmenter
+def with_segmenter_options(verb: Callable[..., Result]) -> Callable[..., Result]:
+    """Give a verb every option of the Segmenter: they come in its parameter `options`, as `SegmenterOptions`.
 
-    return Segmenter.load(
-        model,
-        device,
-        engine=engine,
-        tta=tta,
-        tile=tile,
-        max_size=max_size,
-        classes=split_names(classes),
-        precision=precision,
-        compile=compile,
-    )
+    Each field is an option of the command line by its name, type, default and help. A field that the verb has a
+    parameter of its own for is left to the verb.
+    """
+    types = get_type_hints(SegmenterOptions)
+    own = inspect.signature(verb, eval_str=True).parameters
+    shared = {field.name: field for field in fields(SegmenterOptions) if field.name not in own}
+
+    @wraps(verb)
+    def command(**given: Any) -> Result:
+        options = SegmenterOptions(**{name: given.pop(name) for name in shared})
+        return verb(**given, options=options)
+
+    parameters = [parameter for parameter in own.values() if parameter.name != "options"]
+    parameters += [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=_option(types[name], field)
+        )
+        for name, field in shared.items()
+    ]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
+
+
+def _option(type_: Any, field: Field[Any]) -> Any:
+    """A field of `SegmenterOptions` as Typer wants it: names with commas for a sequence, a flag for a truth value."""
+    flag = f"--{field.name.replace('_', '-')}"
+    if type_ == Sequence[str] | None:
+        return Annotated[str | None, typer.Option(flag, parser=split_names, **field.metadata)]
+    return Annotated[type_, typer.Option(flag, **field.metadata)]
 
 
 def split_names(names: str | None) -> list[str] | None:

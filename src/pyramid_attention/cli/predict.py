@@ -8,21 +8,11 @@ from typing import Annotated
 
 import typer
 
-from .options import (
-    DEFAULT_MODEL,
-    Classes,
-    Compile,
-    Device,
-    Engine,
-    MaxSize,
-    Model,
-    Precision,
-    Tile,
-    Tta,
-    load_segmenter,
-)
+from ..inference import DEFAULT_MODEL, SegmenterOptions
+from .options import Model, with_segmenter_options
 
 
+@with_segmenter_options
 def predict(
     inputs: Annotated[
         list[str],
@@ -37,9 +27,6 @@ def predict(
         bool,
         typer.Option("--confidence", help="Also write how sure the model is of each pixel: grey, white is certain."),
     ] = False,
-    tta: Tta = False,
-    tile: Tile = None,
-    max_size: MaxSize = None,
     submission: Annotated[
         str | None,
         typer.Option(
@@ -59,11 +46,8 @@ def predict(
             help="Refuse larger images unread: a small file can be an image of gigabytes.",
         ),
     ] = 150_000_000,
-    classes: Classes = None,
-    engine: Engine = "auto",
-    device: Device = "auto",
-    precision: Precision = "fp32",
-    compile: Compile = False,
+    *,
+    options: SegmenterOptions,
 ) -> None:
     """Segment images: each gets an indexed PNG of class ids at its own size.
 
@@ -72,6 +56,7 @@ def predict(
     """
     from ..errors import UserError
     from ..evaluation.submissions import plan_submission
+    from ..inference import Segmenter
     from ..inference.predict import predict_files
     from ..inference.sources import find_sources
     from ..report.overlays import overlay_with_legend
@@ -81,17 +66,7 @@ def predict(
         raise UserError("a submission is label maps alone; leave out --overlay and --confidence, or --submission")
     plan = None if submission is None else plan_submission(submission, inputs, out)
     total = len((find_sources(inputs, out) if plan is None else plan.sources).found)
-    segmenter = load_segmenter(
-        model,
-        device,
-        engine=engine,
-        tta=tta,
-        tile=tile,
-        max_size=max_size,
-        classes=classes,
-        precision=precision,
-        compile=compile,
-    )
+    segmenter = Segmenter.load(model, options)
     with progress("segmenting", total) as advance:
         if plan is not None:
             summary = plan.predict(segmenter, resume=resume, max_pixels=max_pixels, on_done=advance)

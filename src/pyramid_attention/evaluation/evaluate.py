@@ -14,8 +14,7 @@ from ..data import Dataset, Sample, fit_masks, open_dataset, remap_classes
 from ..data.readers import cityscapes
 from ..errors import UserError
 from ..files import make_folder, write_json
-from ..inference import Segmenter
-from ..inference.packaged import DEFAULT
+from ..inference import DEFAULT_MODEL, Segmenter, SegmenterOptions
 from ..inference.prefetch import prefetch
 from .boundary import BoundaryCounts
 from .confusion import ConfusionMatrix
@@ -142,18 +141,15 @@ def as_trained(dataset: Dataset, segmenter: Segmenter) -> Dataset:
 
 def evaluate(
     data: str | Path | Dataset,
-    model: str | Path | Segmenter = DEFAULT,
+    model: str | Path | Segmenter = DEFAULT_MODEL,
     split: str = "val",
+    options: SegmenterOptions | None = None,
     *,
-    device: str = "auto",
-    engine: str = "auto",
-    tta: bool = False,
-    tile: int | None = None,
-    max_size: int | None = None,
     boundary: bool = False,
     format: str | None = None,
     report: str | Path | None = None,
     on_sample: Callable[[], None] | None = None,
+    **fields: Any,
 ) -> Evaluation:
     """Evaluate a model on a split of a data set; what `pan eval` does.
 
@@ -163,12 +159,12 @@ def evaluate(
         data: a folder in any format the readers know, the word "shapes", or an opened data set.
         model: anything `Segmenter.load` takes, or a Segmenter.
         split: "val", "train", … as the data set calls it.
-        device: "auto", "cpu", "cuda" or "mps", for a model that is still to be loaded.
-        engine, tta, tile, max_size: see `Segmenter.load`, for a model that is still to be loaded.
+        options: how a model that is still to be loaded is run.
         boundary: boundary IoU as well.
         format: the data set's format, where looking does not find it.
         report: a folder for confusion.png, worst_best.png and per_class.md.
         on_sample: called after each image.
+        fields: single fields of `SegmenterOptions`, in place of those of `options`: `device="cpu"`, `tta=True`.
 
     Raises:
         UserError: no such data, split or model; classes that do not fit; a file that cannot be read or written.
@@ -176,11 +172,7 @@ def evaluate(
     dataset = data if isinstance(data, Dataset) else open_dataset(data, format)
     dataset.split(split)  # before anything is written or loaded
     folder = None if report is None else make_folder(report)
-    segmenter = (
-        model
-        if isinstance(model, Segmenter)
-        else Segmenter.load(model, device, engine=engine, tta=tta, tile=tile, max_size=max_size)
-    )
+    segmenter = model if isinstance(model, Segmenter) else Segmenter.load(model, options, **fields)
     dataset = as_trained(dataset, segmenter)
     samples = dataset.split(split)
     check_classes(segmenter.classes, dataset.classes)

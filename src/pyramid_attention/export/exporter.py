@@ -18,7 +18,7 @@ from ..errors import UserError, nearest
 from ..files import make_folder, whole_file
 from ..inference.engines.exported import KEY, Description
 from ..inference.load import find_model
-from ..inference.padding import MIN_SIDE
+from ..inference.options import MIN_SIDE
 from ..inference.segmenter import MAX_SIZE
 from ..models import SegmentationModel
 from ..models.cost import measure_cost

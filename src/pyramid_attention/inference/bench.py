@@ -13,7 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 
 from ..errors import UserError
 from .load import find_model
+from .options import SegmenterOptions
 from .segmenter import Segmenter
 from .threads import usable_cores
 
@@ -79,8 +80,8 @@ def bench(
     model: str | os.PathLike[str],
     sizes: Sequence[tuple[int, int]],
     engines: Sequence[str],
+    options: SegmenterOptions | None = None,
     *,
-    device: str = "auto",
     rounds: int = 20,
 ) -> Iterator[Measurement]:
     """Measure a model, one engine and size after the other.
@@ -89,15 +90,17 @@ def bench(
         model: as `Segmenter.load` takes it.
         sizes: heights and widths of images.
         engines: names that `Segmenter.load` knows, see `engines_for`.
-        device: for the engines.
+        options: how it is run; without their `max_size`, images go through the network as large as they are.
         rounds: from which medians are taken.
 
     Raises:
         UserError: as `Segmenter.load`, or a process ended without a result.
     """
+    options = options or SegmenterOptions()
     for engine in engines:
+        chosen = replace(options, engine=engine, max_size=options.max_size or 0)
         for size in sizes:
-            yield apart(_measure, os.fspath(model), engine, device, size, rounds)
+            yield apart(_measure, os.fspath(model), chosen, size, rounds)
 
 
 def apart(function: Callable[..., Measurement], *arguments: Any) -> Measurement:
@@ -129,8 +132,8 @@ def _answer(pipe: Any, function: Callable[..., Measurement], arguments: tuple[An
         pipe.send(error)
 
 
-def _measure(model: str, engine: str, device: str, size: tuple[int, int], rounds: int) -> Measurement:
-    segmenter = Segmenter.load(model, device, engine=engine, max_size=0)  # images of that size are what is asked for
+def _measure(model: str, options: SegmenterOptions, size: tuple[int, int], rounds: int) -> Measurement:
+    segmenter = Segmenter.load(model, options)
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     group = [image] * BATCH
     alone, together, products = [], [], []
@@ -143,7 +146,7 @@ def _measure(model: str, engine: str, device: str, size: tuple[int, int], rounds
     latency = statistics.median(alone[2:])
     throughput = BATCH / statistics.median(together[1:]) if len(together) > 1 else 1 / latency
     return Measurement(
-        engine, *size, latency, throughput, memory, _flops(segmenter, size), max(products), usable_cores()
+        options.engine, *size, latency, throughput, memory, _flops(segmenter, size), max(products), usable_cores()
     )
 
 

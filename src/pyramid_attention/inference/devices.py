@@ -25,7 +25,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     if device not in available:
         raise UserError(f"there is no device '{device}'.{nearest(device, DEVICES)}")
     if not available[device]:
-        raise UserError(f"PyTorch finds no {device} device on this machine; use --device cpu (or auto)")
+        raise UserError(f'PyTorch finds no {device} device on this machine; use device="cpu" (or auto)')
     return torch.device(device)
 
 

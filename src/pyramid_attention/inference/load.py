@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UserError, nearest, require
 from .engines import Engine
+from .options import SegmenterOptions
 from .packaged import packaged_names, packaged_path
 from .threads import usable_cores
 
 ENGINES = ("auto", "onnxruntime", "openvino", "torch")
 
 
-def load_engine(
-    model: str | os.PathLike[str],
-    device: str = "auto",
-    *,
-    engine: str = "auto",
-    classes: Sequence[str] | None = None,
-    precision: str = "fp32",
-    compiled: bool = False,
-) -> Engine:
-    """Load a model with an engine; the arguments are those of `Segmenter.load`.
+def load_engine(model: str | os.PathLike[str], options: SegmenterOptions) -> Engine:
+    """Load a model with an engine.
 
     Raises:
         UserError: there is no such model, device or engine, the model is damaged, or the engine cannot run it.
         MissingExtra: the engine is not installed.
     """
+    engine, classes, precision = options.engine, options.classes, options.precision
+    device, compiled = options.device, options.compile
     if engine not in ENGINES:
         raise UserError(f"there is no engine '{engine}'.{nearest(engine, ENGINES)}")
     found = find_model(model)
@@ -39,9 +33,9 @@ def load_engine(
     if not exported and engine not in ("auto", "torch"):
         raise UserError(f"{found} is a PyTorch model, and {engine} runs exported ones; first: pan export {found}")
     if exported and (precision != "fp32" or compiled):
-        raise UserError(f"--precision and --compile are for PyTorch models, and {found} is an exported one")
+        raise UserError(f"precision= and compile= are for PyTorch models, and {found} is an exported one")
     if not exported and classes is not None:
-        raise UserError(f"--classes names the classes of a foreign .onnx file; {found} holds its own")
+        raise UserError(f"classes= names the classes of a foreign .onnx file; {found} holds its own")
     if not exported:
         require("a PyTorch model", "torch", "timm")
         import torch

@@ -8,8 +8,6 @@ from pathlib import Path
 from .engines.exported import Description, describe
 
 FOLDER = Path(__file__).parent.parent / "packaged"
-DEFAULT = "pan-street"
-"""What is used where no model is named."""
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-MIN_SIDE = 32
-"""Smaller images are padded to this many pixels a side, by repeating their edge, and the result is cropped."""
+from .options import MIN_SIDE
 
 
 def pad(images: NDArray[np.uint8], size_divisor: int = 1) -> NDArray[np.uint8]:
-    """Repeat the right and lower edge of images N×H×W×3 up to `MIN_SIDE` and a multiple of `size_divisor`."""
+    """Repeat the right and lower edge of images N×H×W×3 up to `MIN_SIDE` and a multiple of `size_divisor`.
+
+    Whoever pads crops the result.
+    """
     more = [max(MIN_SIDE, -(-side // size_divisor) * size_divisor) - side for side in images.shape[1:3]]
     if not any(more):
         return np.ascontiguousarray(images)

@@ -7,32 +7,30 @@ gets.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from ..classes import ClassTable
-from ..errors import UserError
 from ..images import read_image, to_image_array
 from .engines import Engine
-from .packaged import DEFAULT
-from .padding import MIN_SIDE, pad
-from .tiling import STEP, segment_tiles
+from .options import DEFAULT_MODEL, WHOLE_PIXELS, SegmenterOptions
+from .padding import pad
+from .tiling import segment_tiles
 from .upsample import Axis, best_labels, confidence
 
+if TYPE_CHECKING:
+    from ..models import SegmentationModel
+
 Scalar = TypeVar("Scalar", np.uint8, np.float32)
-WHOLE_PIXELS = 1 << 22
-"""Images with more pixels (4 megapixels) are segmented by tiles of as many."""
 MAX_SIZE = "max_size"
 """The metadata's name for the side to which a model asks larger images to be shrunk."""
-LARGEST_OVERLAP = 384
-"""Of tiles, in pixels, where nobody says how much."""
-LEAST_TILE = 128
 
 
 @dataclass(frozen=True)
@@ -65,37 +63,37 @@ class Segmentation:
 
 
 class Segmenter:
-    """Segments images of any size ≥ 1×1 with one engine.
+    """Segments images of any size ≥ 1×1 with one model.
 
     Args:
-        engine: what runs the network.
-        tile: images with a longer side are segmented by tiles of at most this many pixels a side (rounded down to a
-            multiple of 32); by default those of more than `WHOLE_PIXELS`, by tiles of 2048.
-        overlap: of the tiles, in pixels (rounded down to a multiple of 32); by default half a tile, at most 384.
-        max_size: images with a longer side are shrunk to this one for the network, and their labels found for every
-            pixel all the same; 0 never shrinks. By default what the model says of itself ("max_size" in its metadata),
-            since one that was trained on small images sees nothing in large ones; with `tile`, 0.
+        model: a network (a `SegmentationModel`, which keeps its mode and is run by the torch engine), or an engine.
+        options: how it is run; `device`, `precision` and `compile` are a network's, `engine` and `classes` are used
+            by `load` alone.
+        fields: single fields of `SegmenterOptions`, in place of those of `options`.
 
     Raises:
-        UserError: a tile of less than 128 pixels, an overlap of more than half of it, or a side of less than 32.
+        UserError: an option that does not exist or is not possible, or a device that is not there.
     """
 
     def __init__(
-        self, engine: Engine, *, tile: int | None = None, overlap: int | None = None, max_size: int | None = None
+        self, model: Engine | SegmentationModel, options: SegmenterOptions | None = None, **fields: Any
     ) -> None:
-        if tile is not None and tile < LEAST_TILE:
-            raise UserError(f"tiles have at least {LEAST_TILE} pixels a side, not {tile}")
+        options = SegmenterOptions.of(options, fields)
+        torch = sys.modules.get("torch")  # who has a network has imported it
+        if torch is not None and isinstance(model, torch.nn.Module):
+            from .engines.torch import TorchEngine
+
+            model = TorchEngine(model, options.device, options.precision, options.compile)
+        if options.tta:
+            from .tta import AugmentedEngine
+
+            model = AugmentedEngine(cast(Engine, model))
+        self.engine = cast(Engine, model)
+        self.options = options
+        max_size = options.max_size
         if max_size is None:
-            max_size = engine.metadata.get(MAX_SIZE, 0) if tile is None else 0
-        if not isinstance(max_size, int) or 0 != max_size < MIN_SIDE:
-            raise UserError(f"images are shrunk to a side of {MIN_SIDE} pixels or more (0: never), not {max_size!r}")
-        self.engine = engine
-        self.tile = tile
+            max_size = self.engine.metadata.get(MAX_SIZE, 0) if options.tile is None else 0
         self.max_size = max_size or None
-        self._size = (tile or int(WHOLE_PIXELS**0.5)) // STEP * STEP
-        self._overlap = (min(self._size // 2, LARGEST_OVERLAP) if overlap is None else overlap) // STEP * STEP
-        if not 0 < self._overlap <= self._size // 2:
-            raise UserError(f"tiles overlap by at least {STEP} pixels and at most half their side, not by {overlap}")
 
     @property
     def classes(self) -> ClassTable:
@@ -110,42 +108,26 @@ class Segmenter:
     @classmethod
     def load(
         cls,
-        model: str | os.PathLike[str] = DEFAULT,
-        device: str = "auto",
-        *,
-        engine: str = "auto",
-        tta: bool = False,
-        tile: int | None = None,
-        max_size: int | None = None,
-        classes: Sequence[str] | None = None,
-        precision: str = "fp32",
-        compile: bool = False,
+        model: str | os.PathLike[str] = DEFAULT_MODEL,
+        options: SegmenterOptions | None = None,
+        **fields: Any,
     ) -> Segmenter:
         """Load a model by its `.onnx` file, its run folder, its model folder, or its name.
 
         Args:
             model: which; a name is that of a packaged model ("pan-street", the default) or one on the hub
                 ("owner/name").
-            device: "auto", "cpu", "cuda" or "mps".
-            engine: what runs it: "onnxruntime" or "openvino" an exported file, "torch" all else; "auto" is ONNX Runtime
-                for a file.
-            tta: average over scales and flip, see `inference.tta`.
-            tile, max_size: see the class.
-            classes: names for the classes of an exported file that does not hold them.
-            precision, compile: of the torch engine, see `TorchEngine`.
+            options: how it is run.
+            fields: single fields of `SegmenterOptions`, in place of those of `options`: `device="cpu"`, `tta=True`.
 
         Raises:
-            UserError: there is no such model, it is damaged, there is no such device, or the engine cannot run it.
+            UserError: there is no such model, it is damaged, or an option is not possible with it.
             MissingExtra: the engine is not installed.
         """
         from .load import load_engine
 
-        runs: Engine = load_engine(model, device, engine=engine, classes=classes, precision=precision, compiled=compile)
-        if tta:
-            from .tta import AugmentedEngine
-
-            runs = AugmentedEngine(runs)
-        return cls(runs, tile=tile, max_size=max_size)
+        options = SegmenterOptions.of(options, fields)
+        return cls(load_engine(model, options), options)
 
     def __call__(
         self, given: str | os.PathLike[str] | NDArray[np.generic] | Image.Image, *, with_confidence: bool = False
@@ -162,7 +144,7 @@ class Segmenter:
         image = read_image(given) if isinstance(given, (str, os.PathLike)) else to_image_array(given)
         if not self.tiles(image.shape):
             return self.batch([image])[0]
-        tile, overlap = self._size, self._overlap
+        tile, overlap = self.options.tile_size, self.options.tile_overlap
         seen = self.shrunk(image)
         labels, certain = segment_tiles(self.engine, seen, tile, overlap, with_confidence)
 
@@ -190,7 +172,9 @@ class Segmenter:
     def tiles(self, shape: Sequence[int]) -> bool:
         """Whether an image of `shape` = (H, W, …) is segmented by tiles."""
         height, width = self.seen_size(*shape[:2])
-        return height * width > WHOLE_PIXELS if self.tile is None else max(height, width) > self._size
+        return (
+            height * width > WHOLE_PIXELS if self.options.tile is None else max(height, width) > self.options.tile_size
+        )
 
     def _axis(self, points: int, padded: int, seen: int, pixels: int) -> Axis:
         """Where the pixels of one side of an image lie between the points of its scores."""

@@ -15,11 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engines import Engine
-from .padding import MIN_SIDE, pad
+from .options import MIN_SIDE, STEP
+from .padding import pad
 from .upsample import Axis, best_labels, confidence
-
-STEP = 32
-"""Tiles begin at multiples of this: the coarsest stride of a backbone, and the largest `Engine.size_divisor`."""
 
 Span = tuple[int, int]
 """Where a tile begins and ends along a side, in pixels."""

@@ -57,7 +57,7 @@ def run_demo(out: str | Path, seed: int = 0, overrides: Iterable[str] = (), devi
 def _run_demo(folder: Path, seed: int, overrides: Iterable[str], device: str) -> DemoResult:
     fields = [f"seed={seed}", f"data.options.seed={seed}", *overrides]
     result = train("shapes", "shapes", fields, out=folder / "run", device=device)
-    segmenter = Segmenter.load(result.model, device)
+    segmenter = Segmenter.load(result.model, device=device)
     dataset = open_dataset("shapes", **load_recipe(result.folder / "recipe.yaml").data.options)
     unseen = dataset.split("test")
     with progress("evaluating on unseen images", len(unseen)) as advance:

@@ -264,6 +264,6 @@ def _train(folder: Path, settled: Recipe, dataset: Dataset, stored: Recipe | Non
     if stored is None:
         settled.save(folder / "recipe.yaml")  # from here on there is a run to resume
     _fit(trainer, task, loaders, checkpoint)
-    run.finish(Segmenter.load(folder / "model", where.type), samples[1])
+    run.finish(Segmenter.load(folder / "model", device=where.type), samples[1])
     assert run.best is not None
     return TrainResult(folder, folder / "model", run.best["miou"], run.best["epoch"], settled.data.val_split)

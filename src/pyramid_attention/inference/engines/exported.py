@@ -104,14 +104,14 @@ def describe(session: Any, path: Path, names: Sequence[str] | None) -> Descripti
     count = outputs[SCORES].shape[1]
     if text is not None:
         if names is not None:
-            raise UserError(f"{path} names its own classes; leave out --classes")
+            raise UserError(f"{path} names its own classes; leave out classes=")
         return Description.from_json(text, path)
     if names is None:
         classes = f"{count} classes" if isinstance(count, int) else "classes"
         raise UserError(
             f"{path} holds no metadata of pyramid-attention, so what its {classes} are called is missing; name them"
-            " with --classes NAME,NAME,…, or export the model again"
+            " with classes=, or export the model again"
         )
     if isinstance(count, int) and count != len(names):
-        raise UserError(f"{path} has {count} classes and --classes names {len(names)}")
+        raise UserError(f"{path} has {count} classes and classes= names {len(names)}")
     return Description(ClassTable.of(list(names)), 1, False, {})

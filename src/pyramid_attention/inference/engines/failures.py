@@ -11,10 +11,10 @@ from ...errors import UserError
 def out_of_memory(images: NDArray[np.uint8], device: str) -> UserError:
     """The error for memory that ran out while images N×H×W×3 were segmented."""
     height, width = images.shape[1:3]
-    instead = "" if device == "cpu" else " or use --device cpu"
+    instead = "" if device == "cpu" else ' or use device="cpu"'
     return UserError(
         f"out of memory on {device} while segmenting {width}×{height} pixels; segment smaller tiles, as with"
-        f" --tile {max(256, min(height, width) // 2)},{' or' if not instead else ''} scale the image down{instead}"
+        f" tile={max(256, min(height, width) // 2)},{' or' if not instead else ''} scale the image down{instead}"
     )
 
 

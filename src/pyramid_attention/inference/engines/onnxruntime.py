@@ -67,10 +67,10 @@ def choose_providers(device: str) -> list[str]:
         raise UserError(f"there is no device '{device}'.{nearest(device, DEVICES)}")
     there = onnxruntime.get_available_providers()
     if device == "mps":
-        raise UserError("ONNX Runtime has no device mps; use --device cpu (or auto)")
+        raise UserError('ONNX Runtime has no device mps; use device="cpu" (or auto)')
     if device == "cuda" and CUDA not in there:
         raise UserError(
-            "the installed ONNX Runtime has no CUDA; use --device cpu (or auto), or put onnxruntime-gpu in its place"
+            'the installed ONNX Runtime has no CUDA; use device="cpu" (or auto), or put onnxruntime-gpu in its place'
         )
     cuda = [CUDA] if device != "cpu" and CUDA in there else []
     return [*cuda, "CPUExecutionProvider"]

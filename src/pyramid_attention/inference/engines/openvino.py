@@ -30,7 +30,7 @@ class OpenVinoEngine:
 
     def __init__(self, path: Path, device: str = "auto", classes: Sequence[str] | None = None) -> None:
         if device not in ("auto", "cpu"):
-            raise UserError(f"the engine openvino runs on the CPU, not on {device}; use --device cpu (or auto)")
+            raise UserError(f'the engine openvino runs on the CPU, not on {device}; use device="cpu" (or auto)')
         # OpenVINO does not pass on a file's metadata; ONNX Runtime, which is always there, reads them.
         description = describe(open_session(path, optimise=False), path, classes)
         self.classes = description.classes
