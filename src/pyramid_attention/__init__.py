@@ -6,7 +6,10 @@ Importing this package imports no PyTorch; a name that needs it is resolved when
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime's, which writes files and sends what it counts
 
 __version__ = "0.1.0"
 

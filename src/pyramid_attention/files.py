@@ -285,16 +285,12 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         with _scratch(target.parent) as place:
             temporary = place / ("new" + (target.suffix if len(target.suffix) < 16 else ""))
             yield temporary
-            _sync(temporary)
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())
             os.chmod(temporary, 0o666 & ~_UMASK)  # some libraries make files that only their owner can read
             os.replace(temporary, target)
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror or error}; check its folder and the disk") from error
-
-
-def _sync(path: Path) -> None:
-    with open(path, "rb") as written:
-        os.fsync(written.fileno())
 
 
 def write_json(path: str | os.PathLike[str], data: Mapping[str, Any]) -> None:

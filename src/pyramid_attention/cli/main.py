@@ -6,12 +6,13 @@ The verbs import the library inside their functions, so that `pan --help` answer
 from __future__ import annotations
 
 import io
+import os
 import re
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 import typer
@@ -33,6 +34,7 @@ from .train import train
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # Typer exports this one subclass of it only
 
 INTERRUPTED = 130
+REQUESTS_TO_END = [one for one in signal.Signals if one.name in ("SIGTERM", "SIGHUP")]  # Windows has no SIGHUP
 
 app = typer.Typer(
     name="pan",
@@ -104,53 +106,67 @@ def name_options(message: str, verb: Sequence[str]) -> str:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let a request to end (SIGTERM) do what Ctrl-C does, so that loaders and bars are taken down as well."""
+    """Let a request to end (SIGTERM, SIGHUP) do what Ctrl-C does, so that loaders and bars are taken down as well."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():  # only that one may say what a signal does
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():  # only that one may say what a signal does
+        before = {one: signal.getsignal(one) for one in REQUESTS_TO_END}
+    before = {one: handler for one, handler in before.items() if handler == signal.SIG_DFL}  # not what nohup ignores
+    for one in before:
+        signal.signal(one, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code.
 
-    0 done, 1 some inputs of many failed and the rest were done, 2 a mistake of the user's (one line on stderr),
-    `INTERRUPTED` (130) by Ctrl-C or SIGTERM.
+    0 done, 1 some inputs of many failed and the rest were done, 2 a mistake of the user's or of the machine's (one line
+    on stderr), `INTERRUPTED` (130) by Ctrl-C, SIGTERM or SIGHUP.
     """
     for stream in (sys.stdout, sys.stderr):  # names of files may hold what the terminal's encoding has not
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
     words = [word for word in given if word != "--debug"] or ["--help"]
+    code, message = _run(words, debug="--debug" in given)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code, message = code or 2, message or f"cannot write the output: {error.strerror}"
+        with suppress(OSError):  # or Python itself would fail to write what is left
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if message:
+        with suppress(OSError):
+            print(f"pan: {message}", file=sys.stderr)
+    return code
+
+
+def _run(words: list[str], debug: bool) -> tuple[int, str]:
+    """Run a command line; its exit code, and what is to be said of its end."""
     try:
         with _terminable():
             code = int(app(words, prog_name="pan", standalone_mode=False) or 0)
-        if code == INTERRUPTED:  # Typer has caught the KeyboardInterrupt
-            print("pan: interrupted", file=sys.stderr)
-        return code
-    except UserError as error:
+        return code, "interrupted" if code == INTERRUPTED else ""  # Typer has caught the KeyboardInterrupt
+    except KeyboardInterrupt:
+        return INTERRUPTED, "interrupted"
+    except Exception as error:
         if debug:
             raise
-        print(f"pan: {name_options(str(error), _verb(words))}", file=sys.stderr)
-        return error.exit_code
-    except UsageError as error:
-        if debug:
-            raise
-        message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
-        print(f"pan: {message} (see: {' '.join(['pan', *_verb(words)])} --help)", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if debug:
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"pan: {where}{error.strerror or error}; check the path and its permissions", file=sys.stderr)
-        return 2
+        if isinstance(error, UserError):
+            return error.exit_code, name_options(str(error), _verb(words))
+        if isinstance(error, UsageError):
+            message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+            return 2, f"{message} (see: {' '.join(['pan', *_verb(words)])} --help)"
+        if isinstance(error, OSError):
+            where = f"{error.filename}: " if error.filename else ""
+            return 2, f"{where}{error.strerror or error}; check the path, its permissions and the disk"
+        if isinstance(error, MemoryError):
+            return 2, "out of memory; end other programs, or give it less to do at once (see the verb's --help)"
+        raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import onnx
 from ..classes import ClassTable
 from ..data import Dataset, open_dataset
 from ..errors import UserError, nearest
-from ..files import make_folder, whole_file
+from ..files import make_folder, scratch, whole_file
 from ..inference.engines.exported import KEY, Description
 from ..inference.load import find_model
 from ..inference.options import MIN_SIDE
@@ -102,8 +101,8 @@ def export(
         description.metadata[MAX_SIZE] = max_size
     tell("building the graph")
     graph = build_graph(network, description, cheaper=not int8)
-    with tempfile.TemporaryDirectory() as scratch:
-        fp32 = Path(scratch) / "fp32.onnx"
+    with scratch(path.parent) as place:
+        fp32 = place / "fp32.onnx"
         save_graph(graph, fp32)
         tell("comparing it with the network")
         verification = verify(network, fp32)
@@ -111,12 +110,12 @@ def export(
         quantised = None
         result = fp32
         if data is not None:
-            result = Path(scratch) / "int8.onnx"
+            result = place / "int8.onnx"
             quantised = quantise(fp32, result, data, max_loss, tell)
             quantised.check(max_loss)
         _describe_file(result, description, verification, quantised)
         with whole_file(path) as temporary:
-            temporary.write_bytes(result.read_bytes())
+            os.replace(result, temporary)
     return Exported(path, verification, quantised)
 
 

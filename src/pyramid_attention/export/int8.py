@@ -139,10 +139,8 @@ def quantise(
     trials: list[Trial] = []
 
     def attempt(numbers: str, in_float: Sequence[str]) -> float:
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / "trial.onnx"
-            write_quantised(fp32, path, calibration, numbers, in_float)
-            miou = miou_of(path, tried)
+        write_quantised(fp32, int8, calibration, numbers, in_float)
+        miou = miou_of(int8, tried)
         trials.append(Trial(numbers, len(in_float), miou))
         tell(f"{numbers}, {len(in_float)} of {len(convolutions)} convolutions in float: {miou - reference:+.2%}")
         return miou
@@ -193,7 +191,7 @@ def write_quantised(fp32: Path, int8: Path, samples: Sequence[Sample], numbers: 
     """Quantise a file with one kind of numbers, its ranges from the samples' images, some nodes left out."""
     segmenter = Segmenter(OnnxRuntimeEngine(fp32, "cpu"))
     nodes = [node.name for node in quantisable(onnx.load(fp32)) if node.name not in set(in_float)]
-    with _quiet():
+    with _kept_to(int8.parent):
         quantize_static(
             fp32,
             int8,
@@ -220,11 +218,13 @@ class _Images(CalibrationDataReader):  # type: ignore[misc]  # has no types
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the tool's advice, which is for its own command line, from the user."""
-    before = logging.root.manager.disable
+def _kept_to(folder: Path) -> Iterator[None]:
+    """Keep the tool's temporary files in a folder, and its advice, which is for its own command line, from the user."""
+    before = logging.root.manager.disable, tempfile.tempdir
     logging.disable(logging.WARNING)
+    tempfile.tempdir = str(folder)
     try:
         yield
     finally:
-        logging.disable(before)
+        logging.disable(before[0])
+        tempfile.tempdir = before[1]

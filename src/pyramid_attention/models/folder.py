@@ -10,21 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tempfile
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import huggingface_hub
 import torch
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_safetensors
 
 from ..classes import ClassTable
 from ..errors import UserError
-from ..files import make_folder, whole_file
+from ..files import make_folder, scratch, whole_file
 from .architectures import ARCHITECTURES, build_model
 from .network import SegmentationModel
 
@@ -52,7 +53,7 @@ def save(network: SegmentationModel, folder: str | PathLike[str], metadata: dict
     text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
     weights = {name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
     with whole_file(target / WEIGHTS) as file:
-        save_file(weights, file, metadata={"format": "pt"})
+        file.write_bytes(to_safetensors(weights, metadata={"format": "pt"}))  # its own writer hides a full disk
     with whole_file(target / CARD) as file:
         file.write_text(card(config, sum(p.numel() for p in network.parameters())), encoding="utf-8")
     with whole_file(target / CONFIG) as file:
@@ -104,7 +105,7 @@ def push(network: SegmentationModel, repository: str, private: bool) -> None:
     Raises:
         UserError: the hub cannot be reached or refuses.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch(gettempdir()) as folder:
         network.save_pretrained(folder)
         try:
             huggingface_hub.create_repo(repository, private=private, exist_ok=True)
