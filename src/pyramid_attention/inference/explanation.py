@@ -1,0 +1,91 @@
+"""What a segmentation rests on: a network's attention, and the image regions that a class's probability needs.
+
+The second asks any engine: parts of the image are covered in turn, and where the probability of a class falls, there
+lies what it rests on (occlusion: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014;
+here for all pixels that the class has, as they are segmented without a cover).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..classes import ClassTable
+from .engines import Engine
+
+CELLS = 12
+"""Covers along the longer side of an image; each is two cells wide, so that neighbours overlap by half."""
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a segmentation rests on.
+
+    Attributes:
+        image: as the network was given it, H×W×3 uint8.
+        labels: its label map, H×W uint8.
+        classes: what the labels mean.
+        maps: the network's attention by name, see `models.attention.attention_maps`, of this one image.
+        class_of_channels: the class for which each channel of the decoder counts most; empty where nobody knows.
+        relevance: by class id, how far the class's mean probability falls where a cell of the image is covered, on a
+            grid of cells.
+    """
+
+    image: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    classes: ClassTable
+    maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    class_of_channels: Sequence[int] = ()
+    relevance: Mapping[int, NDArray[np.float32]] = field(default_factory=dict)
+
+
+def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The softmax over the classes of N×C×h×w logits."""
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    softmax: NDArray[np.float32] = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return softmax
+
+
+def occlusion(
+    engine: Engine, image: NDArray[np.uint8], labels: Sequence[int], cells: int = CELLS
+) -> dict[int, NDArray[np.float32]]:
+    """How far the mean probability of classes falls where parts of the image are covered by its mean colour.
+
+    Args:
+        engine: any.
+        image: padded for the engine, H×W×3 uint8.
+        labels: classes; one that no point of the engine's grid has is left out.
+        cells: along the longer side.
+
+    Returns:
+        by class, rows×columns float32: of each cell the mean over the covers that hide it; below 0 where the class
+        becomes more probable.
+
+    Raises:
+        UserError: as the engine.
+    """
+    height, width = image.shape[:2]
+    step = max(1, -(-max(height, width) // cells))
+    rows, columns = -(-height // step), -(-width // step)
+    colour = image.mean(axis=(0, 1)).astype(np.uint8)
+    free = probabilities(engine(image[None]))[0]
+    regions = {label: free.argmax(axis=0) == label for label in labels}
+    regions = {label: region for label, region in regions.items() if region.any()}
+    falls = {label: np.zeros((rows, columns)) for label in regions}
+    covers = np.zeros((rows, columns))
+    places = [(row, column) for row in range(-1, rows) for column in range(-1, columns)]
+    for begin in range(0, len(places), BATCH):
+        group = places[begin : begin + BATCH]
+        batch = np.repeat(image[None], len(group), axis=0)
+        parts = [(slice(max(0, row), row + 2), slice(max(0, column), column + 2)) for row, column in group]  # in cells
+        for covered, (down, across) in zip(batch, parts, strict=True):
+            covered[down.start * step : down.stop * step, across.start * step : across.stop * step] = colour
+        for found, part in zip(probabilities(engine(batch)), parts, strict=True):
+            covers[part] += 1
+            for label, region in regions.items():
+                falls[label][part] += free[label][region].mean() - found[label][region].mean()
+    return {label: (fall / covers).astype(np.float32) for label, fall in falls.items()}
