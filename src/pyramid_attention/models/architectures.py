@@ -126,7 +126,7 @@ def build_model(
         architecture: one of `list_architectures()`; says which context and decoder are used where they are not named.
         num_classes: 1 to 255.
         backbone: any timm model with feature maps at 1/4 … 1/32.
-        pretrained: start the backbone from timm's weights (downloaded when first used), or from those of a file.
+        pretrained: start the backbone from its ImageNet weights (see `weights`), or from those of a file.
         output_stride: 8, 16 or 32; dilate_first: see `Backbone`.
         in_channels: of the images.
         align_corners: of every bilinear resampling.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pickle import UnpicklingError
 from typing import Any
 
 import timm
@@ -20,8 +21,11 @@ from torch import Tensor, nn
 from ..errors import UserError, nearest
 from .blocks import Norm, convert_norms
 from .same_padding import make_borders_constant
+from .weights import find_weights, read_weights, share_taken
 
 STRIDES = (4, 8, 16, 32)
+LEAST_SHARE = 0.5
+"""Of a backbone's parameters that a file of weights has to hold."""
 REFUSALS = (
     AssertionError,
     AttributeError,
@@ -44,7 +48,7 @@ class Backbone(nn.Module):
         name: of the timm model, with or without the tag of its weights ("resnet101c", "resnet18.a1_in1k").
         output_stride: 8, 16 or 32; the image is never shrunk further.
         in_channels: of the images.
-        pretrained: load timm's weights, or those of a local file (its path).
+        pretrained: load its ImageNet weights (see `weights`), or those of a local file (its path).
         dilate_first: dilate the first convolution of a stage that does not shrink, too, for weights that were trained
             so elsewhere; ResNets only.
 
@@ -156,32 +160,37 @@ def _refusal(body: nn.Module, size: tuple[int, int], in_channels: int, output_st
 
 
 def _with_weights(name: str, pretrained: bool | str, options: dict[str, Any]) -> Any:
-    """The model with timm's weights, or those of the file `pretrained`, in evaluation mode."""
-    overlay = {"file": pretrained} if isinstance(pretrained, str) else None
-    source = f"from {pretrained}" if overlay else "from the network"
+    """The model with its ImageNet weights, or those of the file `pretrained`, in evaluation mode."""
+    source = f"from {pretrained}" if isinstance(pretrained, str) else "from the hub"
     try:
-        with _quiet_hub():
+        weights = read_weights(pretrained) if isinstance(pretrained, str) else find_weights(name)
+        overlay = None if weights is None else {"state_dict": dict(weights)}  # timm takes some out
+        with _quiet():
             body = timm.create_model(
                 name, features_only=True, pretrained=True, pretrained_cfg_overlay=overlay, **options
             )
-    except (OSError, *REFUSALS) as error:
+        if weights is not None and share_taken(body, weights) < LEAST_SHARE:  # timm takes what has the right name
+            raise ValueError("it holds next to none of the backbone's tensors")
+    except (OSError, UnpicklingError, *REFUSALS) as error:
         raise UserError(
             f"cannot load the pre-trained weights of backbone '{name}' {source} ({_reason(error)});"
-            " use pretrained=false, or pretrained=FILE with weights saved before"
+            " use pretrained=false, or pretrained=FILE with weights of this backbone saved before"
         ) from error
     return body.eval()
 
 
 @contextmanager
-def _quiet_hub() -> Iterator[None]:
-    """Keep the hub client from printing each of its attempts; the last one's failure is raised and told."""
-    logger = logging.getLogger("huggingface_hub")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+def _quiet() -> Iterator[None]:
+    """Keep the hub client from printing each of its attempts, and timm the names of the classifier that is not used."""
+    loggers = [logging.getLogger(name) for name in ("huggingface_hub", "timm")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _open_branches(body: nn.Module) -> None:
@@ -209,9 +218,9 @@ def _dilate_first(body: nn.Module, name: str, output_stride: int) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error, its kind where it says nothing."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    """The first line of an error that is no heading, its kind where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if not line.endswith(":")), type(error).__name__)
 
 
 def _per_channel(values: tuple[float, ...], in_channels: int) -> tuple[float, ...]:

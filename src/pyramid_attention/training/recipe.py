@@ -75,7 +75,7 @@ class ModelRecipe(_Group):
     context: str | None = None
     decoder: str | None = None
     backbone: str = "resnet18"
-    pretrained: bool | str = Field(True, description="start from timm's ImageNet weights (downloaded), or a file's")
+    pretrained: bool | str = Field(True, description="start from ImageNet weights, or a file's")
     output_stride: Literal[8, 16, 32] = 16
     in_channels: Positive = 3
     options: dict[str, Any] = Field(default_factory=dict, description="channels, kernels, gate, …")
