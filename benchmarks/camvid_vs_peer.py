@@ -92,9 +92,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/vs_peer"))
     arguments = parser.parse_args()
 
-    common = ["data.workers=0", f"train.epochs={arguments.epochs}", f"train.validate_every={arguments.epochs}"]
-    common += [f"model.backbone={arguments.backbone}", f"seed={arguments.seed}"]
-    recipe = load_recipe("camvid", common)
+    budget = {"train.epochs": arguments.epochs, "train.validate_every": arguments.epochs}
+    common = {"data.workers": 0, "model.backbone": arguments.backbone, "seed": arguments.seed}
+    recipe = load_recipe("camvid", {**budget, **common})
     data = open_dataset(arguments.data)
     folder = make_folder(arguments.out)
     results: dict[str, float] = {}

@@ -58,7 +58,7 @@ def draw(folder: Path, size: tuple[int, int], count: int) -> Files:
 def ours(files: Files) -> Dataset[Any]:
     lookup = id_lookup(range(7), [255])
     samples = [FileSample(image.stem, image, mask, lookup) for image, mask in files]
-    return TrainingSet(samples, TrainTransform((CROP, CROP)), seed=0, cache=False)
+    return TrainingSet(samples, TrainTransform((CROP, CROP)), seed=0)
 
 
 class TorchvisionReference(Dataset[Any]):

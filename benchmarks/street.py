@@ -230,28 +230,29 @@ def finetune(arguments: argparse.Namespace) -> dict[str, Any]:
                 (streets / f"{split}{kind}").mkdir(parents=True)
                 for file in chosen:
                     (streets / f"{split}{kind}" / file.name).symlink_to(file.resolve())
-        synthetic = ["data.options={train: 100, val: 100}"]
+        synthetic = {"data.options": {"train": 100, "val": 100}}
         return {
             "shapes": _compare("shapes", synthetic, arguments.seeds, Path(folder)),
-            "images": _compare(str(streets), [f"data.classes={json.dumps(MERGED)}"], arguments.seeds, Path(folder)),
+            "images": _compare(str(streets), {"data.classes": MERGED}, arguments.seeds, Path(folder)),
         }
 
 
-def _compare(data: str, fields: list[str], seeds: int, folder: Path) -> dict[str, list[float]]:
+def _compare(data: str, fields: dict[str, Any], seeds: int, folder: Path) -> dict[str, list[float]]:
     """mIoU after 20 epochs of the recipe `finetune` by the way of starting, one a seed."""
     from pyramid_attention import train as run
     from pyramid_attention.training import load_recipe
+    from pyramid_attention.training.initial import describe
 
-    common = [*fields, "data.crop=[192, 192]", "data.workers=0", "train.epochs=20", "train.validate_every=20"]
-    network = load_recipe("finetune", ["model.init=pan-street"]).model.model_dump(mode="json")
-    anew = [f"model.{name}={json.dumps(value)}" for name, value in network.items() if name != "init"]
+    common = {**fields, "data.crop": [192, 192], "data.workers": 0, "train.epochs": 20, "train.validate_every": 20}
+    trained = {"model.init": "pan-street"}
+    network = describe(load_recipe("finetune", trained).model)
     ways = {
-        f"{start}, {rate}": [*given, factor]
-        for start, given in (("from pan-street", ["model.init=pan-street"]), ("from scratch", anew))
-        for rate, factor in (
-            ("backbone at a tenth of the rate", "train.backbone_factor=0.1"),
-            ("backbone at the full rate", "train.backbone_factor=1"),
+        f"{start}, {rate}": {**given, "train.backbone_factor": factor}
+        for start, given in (
+            ("from pan-street", trained),
+            ("from scratch", {"model": network.model_copy(update={"init": None}).model_dump()}),
         )
+        for rate, factor in (("backbone at a tenth of the rate", 0.1), ("backbone at the full rate", 1.0))
     }
     result: dict[str, list[float]] = {}
     print(f"\n{Path(data).name}\n\n| | mIoU, mean of seeds | each |\n|---|---:|---|")
@@ -259,7 +260,7 @@ def _compare(data: str, fields: list[str], seeds: int, folder: Path) -> dict[str
         result[name] = []
         for seed in range(seeds):
             out = folder / f"{Path(data).name}, {name}, {seed}"
-            run(data, "finetune", [*common, *given, f"seed={seed}"], out=out, device="cpu")
+            run(data, "finetune", out=out, device="cpu", fields={**common, **given}, seed=seed)
             result[name].append(json.loads((out / "metrics.json").read_text())["last"]["miou"])
         each = ", ".join(f"{value:.1%}" for value in result[name])
         print(f"| {name} | {statistics.mean(result[name]):.1%} | {each} |", flush=True)

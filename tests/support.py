@@ -1,7 +1,9 @@
 """What several tests need."""
 
+import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,11 @@ from torch import nn
 
 CAMVID = Path(__file__).parents[2] / "shared" / "camvid"
 """Real images, where they are; a test that uses them skips where they are not."""
+
+
+def set_options(fields: Mapping[str, Any]) -> list[str]:
+    """Recipe fields as words of the command line."""
+    return [word for name, value in fields.items() for word in ("--set", f"{name}={json.dumps(value)}")]
 
 
 def shaken(module):

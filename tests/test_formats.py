@@ -211,10 +211,16 @@ TREES: dict[str, tuple[str, Callable[[Path], None], int]] = {
     "folder, black and white": ("folder", folder_black_and_white, 2),
     "folder, side by side": ("folder", folder_side_by_side, 3),
 }
-TWO_STEPS = [
-    *("model.backbone=test_resnet", "model.pretrained=false", "model.options.channels=8", "data.crop=[32,32]"),
-    *("train.batch_size=2", "train.epochs=1", "train.ema=null", "data.workers=0"),
-]
+TWO_STEPS = {
+    "model.backbone": "test_resnet",
+    "model.pretrained": False,
+    "model.options.channels": 8,
+    "data.crop": (32, 32),
+    "train.batch_size": 2,
+    "train.epochs": 1,
+    "train.ema": None,
+    "data.workers": 0,
+}
 
 
 def steps(run: Path) -> list[int]:
@@ -231,7 +237,7 @@ def test_found_trained_predicted(name: str, tmp_path: Path, capsys: pytest.Captu
     format, plant, classes = TREES[name]
     data, run = tmp_path / "data", tmp_path / "run"
     plant(data)
-    result = train(data, overrides=TWO_STEPS, out=run, device="cpu")
+    result = train(data, fields=TWO_STEPS, out=run, device="cpu")
     assert 0 <= result.best_miou <= 1
     assert load_recipe(run / "recipe.yaml").data.format == format
     made = "no val split: " in capsys.readouterr().err  # of six images: by a hash, so not always four to two
@@ -250,7 +256,7 @@ def test_found_trained_predicted(name: str, tmp_path: Path, capsys: pytest.Captu
 def test_the_benchmarks_are_packed_as_submissions(name: str, archive: str, tmp_path: Path) -> None:
     _, plant, _ = TREES[name]
     plant(tmp_path / "data")
-    train(tmp_path / "data", overrides=TWO_STEPS, out=tmp_path / "run", device="cpu")
+    train(tmp_path / "data", fields=TWO_STEPS, out=tmp_path / "run", device="cpu")
     arguments: list[Any] = ["predict", tmp_path / "data", "--model", tmp_path / "run", "--out", tmp_path / "out"]
     assert main([*map(str, arguments), "--submission", name]) == 0
     assert (tmp_path / "out" / archive).stat().st_size > 0
@@ -261,8 +267,9 @@ def test_the_papers_recipes_run_with_the_papers_backbone(name: str, split: str, 
     """resnet101c at output stride 16; smaller crop and batch, and a rate for weights that are not pre-trained."""
     _, plant, _ = TREES[name]
     plant(tmp_path / "data")
-    small = ["model.pretrained=false", "data.crop=[64,64]", "train.batch_size=2", "train.epochs=1", "data.workers=0"]
-    train(tmp_path / "data", name, [*small, "train.learning_rate=1.0e-4"], out=tmp_path / "run", device="cpu")
+    out, data = tmp_path / "run", tmp_path / "data"
+    small = {"pretrained": False, "crop": (64, 64), "batch_size": 2, "epochs": 1, "workers": 0, "learning_rate": 1e-4}
+    train(data, name, out=out, device="cpu", **small)
     recipe = load_recipe(tmp_path / "run" / "recipe.yaml")
     assert (recipe.model.backbone, recipe.model.output_stride, recipe.data.train_split) == ("resnet101c", 16, split)
     assert steps(tmp_path / "run") == [2]

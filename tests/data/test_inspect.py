@@ -14,14 +14,18 @@ from PIL import Image
 
 from pyramid_attention.classes import IGNORE, ClassTable
 from pyramid_attention.cli import main
+from pyramid_attention.cli.options import parse_fields
 from pyramid_attention.data import Dataset, FileSample, open_dataset
-from pyramid_attention.data.advice import CROPS, median_frequency_weights, suggest
+from pyramid_attention.data.advice import median_frequency_weights, suggest
 from pyramid_attention.data.duplicates import DISTANCE, Look, Seen, find_duplicates
 from pyramid_attention.data.inspect import Finding, SplitInspection, choose_shown, inspect_dataset
 from pyramid_attention.errors import MissingExtra, UserError
 from pyramid_attention.report.inspection import class_table, remark_lines, split_line
-from pyramid_attention.training import list_recipes, load_recipe
+from pyramid_attention.training import load_recipe
+from pyramid_attention.training.recipe_files import built_in_crops
 from support import CAMVID
+
+CROPS = built_in_crops()
 
 
 def make_image(seed: int, height: int = 48, width: int = 64) -> NDArray[np.uint8]:
@@ -307,10 +311,6 @@ def test_weights_agree_with_a_loop(counts: list[list[int]]) -> None:
         assert weights[label] == pytest.approx(max(expected, 0.001), abs=5.1e-4)
 
 
-def test_the_recipes_and_their_crops_are_those_of_training() -> None:
-    assert {name: load_recipe(name).data.crop for name in list_recipes()} == CROPS
-
-
 @pytest.mark.parametrize(
     ("size", "crop"), [((400, 500), (384, 384)), ((100, 500), (96, 384)), ((383, 31), (352, 32)), ((5, 4), (32, 32))]
 )
@@ -322,21 +322,20 @@ def test_the_crop_is_not_larger_than_the_median_image(
     plant(root, "train", "b", make_image(1, *size))
     plant(root, "train", "c", make_image(2, 600, 600))
     plant(root, "val", "d", make_image(3, 600, 600))
-    advice = suggest(inspect_dataset(open_dataset(root)), str(root))
+    advice = suggest(inspect_dataset(open_dataset(root)), CROPS, str(root))
     assert (advice.recipe, advice.crop, advice.val_split) == ("finetune", crop, "val")
     words = shlex.split(advice.command)
     assert words[:5] == ["pan", "train", str(root), "--recipe", "finetune"]
-    recipe = load_recipe("finetune", words[6::2])
-    assert recipe.data.crop == crop
+    assert load_recipe("finetune", parse_fields(words[6::2])).data.crop == crop
     assert advice.weights_option is not None
-    with_weights = load_recipe("finetune", shlex.split(advice.weights_option)[1:])
+    with_weights = load_recipe("finetune", parse_fields(shlex.split(advice.weights_option)[1:]))
     assert with_weights.train.class_weights == advice.class_weights
 
 
 def test_without_val_the_command_makes_one(tmp_path: Path) -> None:
     root = name_classes(tmp_path, "ground", "cat")
     plant(root, "train", "a", make_image(0))
-    advice = suggest(inspect_dataset(open_dataset(root)), "set/", "folder")
+    advice = suggest(inspect_dataset(open_dataset(root)), CROPS, "set/", "folder")
     assert advice.command == "pan data convert set/ set-split --format folder --val 0.2"
 
 
@@ -366,7 +365,7 @@ def test_a_benchmark_gets_its_recipe(
 
     classes = CLASSES if names is None else ClassTable.of(names)
     dataset = Dataset(format, Path("x"), classes, {name: [Large()] for name in splits})
-    assert suggest(inspect_dataset(dataset), "x").command == f"pan train x {command}"
+    assert suggest(inspect_dataset(dataset), CROPS, "x").command == f"pan train x {command}"
 
 
 # The verb
@@ -450,5 +449,5 @@ def test_names_in_brackets_are_printed_as_they_are(tmp_path: Path, capsys: pytes
 def test_the_synthetic_images_can_be_inspected() -> None:
     inspection = inspect_dataset(open_dataset("shapes", train=3, val=2, test=0))
     assert [len(split.findings) for split in inspection.splits] == [3, 2, 0]
-    assert suggest(inspection, "shapes").command == "pan train shapes --recipe shapes"
+    assert suggest(inspection, CROPS, "shapes").command == "pan train shapes --recipe shapes"
     assert inspection.to_dict()["root"] is None

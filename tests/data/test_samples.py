@@ -214,6 +214,22 @@ def test_without_a_problem_every_sample_is_reported_done_by_the_calling_thread(c
     assert threads == [threading.get_ident()] * count
 
 
+def test_what_is_kept_is_decoded_once() -> None:
+    reads = []
+
+    class Counting(Scripted):
+        def read_image(self) -> NDArray[np.uint8]:
+            reads.append(self.name)
+            return super().read_image()
+
+    kept = check_samples([Counting("a"), Counting("b")], keep=True)
+    for _ in range(3):
+        assert [sample.name for sample in kept] == ["a", "b"]
+        assert all(np.array_equal(sample.read_mask(), IDS) for sample in kept)
+        assert all(sample.read_image().shape == (*IDS.shape, 3) for sample in kept)
+    assert sorted(reads) == ["a", "b"]
+
+
 def test_a_fault_that_is_not_the_users_is_not_taken_for_one() -> None:
     class Faulty(Scripted):
         def read_mask(self) -> NDArray[np.uint8]:

@@ -15,13 +15,17 @@ from pyramid_attention.cli import main
 from pyramid_attention.errors import UserError
 from pyramid_attention.models import build_model, list_architectures
 from pyramid_attention.studies import ablate
-from pyramid_attention.studies.study import Study, list_studies, load_study, overrides
-from pyramid_attention.training import load_recipe, settle
+from pyramid_attention.studies.study import Study, list_studies, load_study
+from pyramid_attention.training.trainer import resolve
+from support import set_options
 
-SMALL = [
-    *("data.options.train=8", "data.options.val=2", "data.options.test=1", "data.options.size=64"),
-    *("data.crop=[64,64]", "data.workers=0", "train.epochs=1", "model.options.channels=8"),
-]
+SMALL = {
+    "data.options": {"train": 8, "val": 2, "test": 1, "size": 64},
+    "data.crop": [64, 64],
+    "data.workers": 0,
+    "train.epochs": 1,
+    "model.options.channels": 8,
+}
 TWO = {
     "title": "Gate or none",
     "reference": "gate",
@@ -44,7 +48,7 @@ def test_the_built_in_studies_are_there():
 @pytest.mark.parametrize("name", ["context", "fpa", "gau", "systems"])
 def test_every_variant_of_the_built_in_studies_is_a_network_of_its_own(name):
     study = load_study(name)
-    _, recipes, _ = ablate._settle_all(study, "shapes", [], None, None)
+    _, recipes, _ = ablate._resolve_all(study, "shapes", {}, None, None)
     configs = []
     for variant in study.variants:
         model = recipes[variant].model
@@ -132,21 +136,12 @@ def test_text_that_is_no_study(tmp_path):
             load_study(tmp_path / "s.yaml")
 
 
-def test_fields_become_overrides_that_a_recipe_reads():
-    fields = {"model.options.kernels": [3, 3, 3], "model.options.gate": "none", "train.ema": None, "data.flip": False}
-    recipe = load_recipe("shapes", overrides(fields))
-    assert recipe.model.options["kernels"] == [3, 3, 3]
-    assert recipe.model.options["gate"] == "none"
-    assert recipe.train.ema is None
-    assert recipe.data.flip is False
-
-
 # Recipes of the variants
 
 
 def test_shared_options_go_to_the_variants_that_have_them():
     study = small(variants={"gate": {}, "base": {"model.architecture": "baseline"}, "odd": {"model.options.gates": 1}})
-    _, recipes, _ = ablate._settle_all(study, "shapes", SMALL, None, None)
+    _, recipes, _ = ablate._resolve_all(study, "shapes", SMALL, None, None)
     assert recipes["gate"].model.options == {"channels": 8, "gate_activation": "sigmoid"}
     assert recipes["base"].model.options == {}
     assert recipes["odd"].model.options["gates"] == 1  # a mistake of the variant's own is not hidden
@@ -154,8 +149,8 @@ def test_shared_options_go_to_the_variants_that_have_them():
 
 def test_what_no_network_of_the_study_has_is_not_left_out_in_silence():
     study = small(variants={"gate": {}, "base": {"model.architecture": "baseline"}})
-    shared = [*SMALL, "model.options.chanels=8", "model.options.align_corners=true"]
-    _, recipes, _ = ablate._settle_all(study, "shapes", shared, None, None)
+    shared = {**SMALL, "model.options.chanels": 8, "model.options.align_corners": True}
+    _, recipes, _ = ablate._resolve_all(study, "shapes", shared, None, None)
     for variant in recipes.values():
         assert variant.model.options["chanels"] == 8  # for the network to refuse, with the nearest name
         assert variant.model.options["align_corners"] is True
@@ -163,8 +158,8 @@ def test_what_no_network_of_the_study_has_is_not_left_out_in_silence():
 
 def test_the_data_set_is_opened_once(monkeypatch):
     opened = []
-    monkeypatch.setattr(ablate, "settle", lambda *given: opened.append(given) or settle(*given))
-    ablate._settle_all(load_study("systems"), "shapes", SMALL, None, None)
+    monkeypatch.setattr(ablate, "resolve", lambda *given: opened.append(given) or resolve(*given))
+    ablate._resolve_all(load_study("systems"), "shapes", SMALL, None, None)
     assert len(opened) == 1
 
 
@@ -229,10 +224,10 @@ def test_a_study_can_be_asked_again_from_its_folder(trained, tmp_path, monkeypat
 
 def test_problems_of_the_data_set_end_a_study_before_it_begins(trained, tmp_path, monkeypatch):
     def with_problems(*given):
-        recipe, dataset = settle(*given)
+        recipe, dataset = resolve(*given)
         return recipe, dataclasses.replace(dataset, problems=("a has two masks",))
 
-    monkeypatch.setattr(ablate, "settle", with_problems)
+    monkeypatch.setattr(ablate, "resolve", with_problems)
     with pytest.raises(UserError, match="a has two masks"):
         ablate.run_study(small(), "shapes", fields=SMALL, out=tmp_path / "s")
     assert trained == []
@@ -243,7 +238,7 @@ def test_a_study_is_resumed_as_it_was_begun_or_not_at_all(trained, tmp_path):
     with pytest.raises(UserError, match="already holds files; go on with its study with resume=True"):
         ablate.run_study(small(), "shapes", fields=SMALL, out=tmp_path / "s")
     with pytest.raises(UserError, match=r"was begun with another train.epochs, train.validate_every; resume with the"):
-        ablate.run_study(small(), "shapes", fields=[*SMALL, "train.epochs=2"], out=tmp_path / "s", resume=True)
+        ablate.run_study(small(), "shapes", fields={**SMALL, "train.epochs": 2}, out=tmp_path / "s", resume=True)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "photo.jpg").touch()
     with pytest.raises(UserError, match=r"is not a study's folder"):
@@ -254,9 +249,7 @@ def test_a_variant_that_cannot_be_built_is_reported_and_the_rest_goes_on(trained
     path = tmp_path / "mine.yaml"
     odd = {"odd": {"model.options.gate": "chanel"}}
     path.write_text(yaml.safe_dump(TWO | {"seeds": [0], "variants": TWO["variants"] | odd}))
-    arguments = ["ablate", str(path), "shapes", "--out", str(tmp_path / "s")]
-    for field in SMALL:
-        arguments += ["--set", field]
+    arguments = ["ablate", str(path), "shapes", "--out", str(tmp_path / "s"), *set_options(SMALL)]
     assert main(arguments) == 1
     captured = capsys.readouterr()
     assert "odd failed: option gate='chanel' is not possible" in captured.err
@@ -269,8 +262,7 @@ def test_a_killed_study_ends_with_the_table_when_resumed(tmp_path):
     path, out = tmp_path / "mine.yaml", tmp_path / "s"
     path.write_text(yaml.safe_dump(TWO | {"seeds": [0]}))
     command = [sys.executable, "-m", "pyramid_attention.cli", "ablate", str(path), "shapes", "--out", str(out)]
-    for field in SMALL:
-        command += ["--set", field]
+    command += set_options(SMALL)
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     first = out / "runs" / "gate" / "seed-0" / "metrics.json"
     while not first.exists() and process.poll() is None:

@@ -13,11 +13,11 @@ from pyramid_attention.errors import UserError
 from pyramid_attention.export import export
 from pyramid_attention.inference.engines.exported import KEY
 from pyramid_attention.models import SegmentationModel, build_model
-from pyramid_attention.training import load_recipe, train
-from pyramid_attention.training.initial import load_trained, start_from
+from pyramid_attention.training import Recipe, load_recipe, train
+from pyramid_attention.training.initial import describe, load_trained, start_from
 from pyramid_attention.training.task import SegmentationTask
 
-TINY = ["data.options={train: 8, val: 2, size: 64}", "data.crop=[64, 64]", "train.epochs=1", "data.workers=0"]
+TINY = {"data.options": {"train": 8, "val": 2, "size": 64}, "data.crop": [64, 64], "train.epochs": 1, "data.workers": 0}
 
 
 def network(names, backbone="test_resnet", **options):
@@ -125,27 +125,31 @@ def test_files_that_cannot_be_trained(tmp_path, trained):
 
 
 def test_a_recipe_takes_the_network_of_the_trained_model(tmp_path, trained):
-    settled = load_recipe("finetune", [f"model.init={trained}"])
-    assert (settled.model.backbone, settled.model.pretrained) == ("test_resnet", False)
-    assert settled.model.options["channels"] == 16
-    changed = load_recipe("finetune", [f"model.init={trained}", "model.output_stride=32", "model.options.gate=none"])
-    assert changed.differences(settled) == ["model.options.gate", "model.output_stride"]
-    other = load_recipe("finetune", [f"model.init={trained}", "model.backbone=resnet34"])
-    assert (other.model.backbone, other.model.options) == ("resnet34", {})
+    def described(recipe="finetune", **changes):
+        fields = {f"model.{name}": value for name, value in changes.items()}
+        return describe(load_recipe(recipe, {"model.init": str(trained), **fields} if fields else {}).model)
+
+    plain = described(init=str(trained))
+    assert (plain.backbone, plain.pretrained, plain.architecture) == ("test_resnet", False, "pan")
+    assert (plain.init, plain.options["channels"]) == (str(trained), 16)
+    changed = described(output_stride=32, options={"gate": "none"})
+    assert changed == plain.model_copy(update={"output_stride": 32, "options": {**plain.options, "gate": "none"}})
+    other = described(backbone="resnet34")  # described afresh
+    assert (other.backbone, other.options, other.init) == ("resnet34", {}, str(trained))
     (tmp_path / "mine.yaml").write_text(f"base: finetune\nmodel: {{init: {trained}, options: {{low_kernel: 1}}}}\n")
-    mine = load_recipe(tmp_path / "mine.yaml")
-    assert mine.differences(settled) == ["model.options.low_kernel"]
-    assert load_recipe(mine, ["train.epochs=3"]).differences(mine) == ["train.epochs"]  # as written out in a run folder
-    other = load_recipe("finetune", [f"model.init={trained}", "model.architecture=deeplabv3plus"]).model
+    mine = described(tmp_path / "mine.yaml")
+    assert mine == plain.model_copy(update={"options": {**plain.options, "low_kernel": 1}})
+    assert not Recipe(model=described(Recipe(model=mine))).differences(Recipe(model=mine))  # as a run folder has it
+    other = described(architecture="deeplabv3plus")
     assert (other.context, other.decoder) == (None, None)  # not PAN's parts under another name
     with pytest.raises(UserError, match="there is no model"):
-        load_recipe("finetune", [f"model.init={tmp_path / 'none'}"])
+        described(init=str(tmp_path / "none"))
 
 
 def test_a_run_that_began_from_a_trained_model_can_be_resumed_without_it(tmp_path, trained, capsys):
     folder = tmp_path / "model"
     shutil.copytree(trained, folder)
-    train("shapes", overrides=[*TINY, f"model.init={folder}"], out=tmp_path / "run", device="cpu")
+    train("shapes", fields=TINY, init=str(folder), out=tmp_path / "run", device="cpu")
     assert "of the weights start from it" in capsys.readouterr().err
     assert load_recipe(tmp_path / "run" / "recipe.yaml").model.init == str(folder)
     shutil.rmtree(folder)
@@ -153,7 +157,7 @@ def test_a_run_that_began_from_a_trained_model_can_be_resumed_without_it(tmp_pat
     assert SegmentationModel.from_pretrained(result.model).config["backbone"] == "test_resnet"
 
 
-@pytest.mark.parametrize("fields", [[], ["train.ema=0.9"]])
+@pytest.mark.parametrize("fields", [{}, {"train.ema": 0.9}])
 def test_a_resumed_run_normalises_images_as_the_trained_model_does(fields):
     recipe = load_recipe("shapes", fields)
     begun, resumed = (SegmentationTask(network(["road", "sky"]), recipe, 10) for _ in range(2))

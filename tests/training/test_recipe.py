@@ -29,13 +29,13 @@ def test_the_papers_settings(name: str, crop: int) -> None:
 
 def test_overrides_win_and_the_rest_stays() -> None:
     before = load_recipe("camvid")
-    after = load_recipe("camvid", ["train.epochs=2", "model.options.channels=32", "data.crop=[96, 128]", "seed=7"])
+    after = load_recipe("camvid", {"train.epochs": 2, "model.options.channels": 32, "data.crop": [96, 128], "seed": 7})
     assert (after.train.epochs, after.model.options["channels"], after.data.crop, after.seed) == (2, 32, (96, 128), 7)
     assert set(after.differences(before)) == {"train.epochs", "model.options.channels", "data.crop", "seed"}
 
 
 def test_scientific_notation_is_a_number() -> None:
-    assert load_recipe("voc", ["train.learning_rate=1e-4"]).train.learning_rate == 1e-4
+    assert load_recipe("voc", {"train.learning_rate": "1e-4"}).train.learning_rate == 1e-4
 
 
 def test_a_file_over_a_built_in_base(tmp_path: Path) -> None:
@@ -47,35 +47,34 @@ def test_a_file_over_a_built_in_base(tmp_path: Path) -> None:
 
 
 def test_a_saved_recipe_is_the_same_recipe(tmp_path: Path) -> None:
-    recipe = load_recipe("finetune", ["train.class_weights=[1, 2.5]"]).with_data("here", "folder")
+    recipe = load_recipe("finetune", {"train.class_weights": [1, 2.5]}).with_data("here", "folder")
     recipe.save(tmp_path / "recipe.yaml")
     assert load_recipe(tmp_path / "recipe.yaml") == recipe
     assert yaml.safe_load((tmp_path / "recipe.yaml").read_text())["train"]["epochs"] == 60
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("field", "value", "message"),
     [
-        ("train.epoch=3", "no field 'train.epoch'. Did you mean 'train.epochs'"),
-        ("epochs=3", "no field 'epochs'. Did you mean 'train.epochs'"),
-        ("trian.epochs=3", "no field 'trian'. Did you mean 'train'"),
-        ("train.epochs=many", "recipe field 'train.epochs': input should be a valid integer"),
-        ("train.epochs=true", "recipe field 'train.epochs': input should be a valid integer"),
-        ("train.learning_rate=.inf", "recipe field 'train.learning_rate': input should be a finite number"),
-        ("train.epochs=0", "recipe field 'train.epochs': input should be greater than or equal to 1"),
-        ("train.optimizer=adam", "recipe field 'train.optimizer': input should be 'sgd' or 'adamw'"),
-        ("model.output_stride=12", "recipe field 'model.output_stride': input should be 8, 16 or 32"),
-        ("data.scale=[2, 1]", "scale must be two numbers, smallest first"),
-        ("model.in_channels=4", "in_channels must be 3"),
-        ("data.crop=512", "recipe field 'data.crop'"),
-        ("train=5", "recipe field 'train'"),
-        ("train.epochs", "--set takes field=value"),
-        ("train.epochs.more=1", "recipe field 'train.epochs'"),
+        ("train.epoch", 3, "no field 'train.epoch'. Did you mean 'train.epochs'"),
+        ("epochs", 3, "no field 'epochs'. Did you mean 'train.epochs'?"),
+        ("trian.epochs", 3, "no field 'trian'. Did you mean 'train'"),
+        ("train.epochs", "many", "recipe field 'train.epochs': input should be a valid integer"),
+        ("train.epochs", True, "recipe field 'train.epochs': input should be a valid integer"),
+        ("train.learning_rate", float("inf"), "recipe field 'train.learning_rate': input should be a finite number"),
+        ("train.epochs", 0, "recipe field 'train.epochs': input should be greater than or equal to 1"),
+        ("train.optimizer", "adam", "recipe field 'train.optimizer': input should be 'sgd' or 'adamw'"),
+        ("model.output_stride", 12, "recipe field 'model.output_stride': input should be 8, 16 or 32"),
+        ("data.scale", [2, 1], "scale must be two numbers, smallest first"),
+        ("model.options.in_channels", 4, "in_channels is no option"),
+        ("data.crop", 512, "recipe field 'data.crop'"),
+        ("train", 5, "recipe field 'train'"),
+        ("train.epochs.more", 1, "recipe field 'train.epochs'"),
     ],
 )
-def test_a_mistake_names_the_field_and_the_mend(override: str, message: str) -> None:
+def test_a_mistake_names_the_field_and_the_mend(field: str, value: object, message: str) -> None:
     with pytest.raises(UserError) as caught:
-        load_recipe("camvid", [override])
+        load_recipe("camvid", {field: value})
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

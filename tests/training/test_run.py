@@ -21,17 +21,17 @@ from pyramid_attention.cli import main
 from pyramid_attention.errors import UserError
 from pyramid_attention.training.run_folder import COLUMNS, RunFolder
 from pyramid_attention.training.task import SegmentationTask
-from support import OWNING, WRITING, end, other_process
+from support import OWNING, WRITING, end, other_process, set_options
 
-TINY = (
-    "data.crop=[48, 48]",
-    "data.workers=0",
-    "model.backbone=resnet10t",
-    "model.pretrained=false",
-    "model.options.channels=8",
-    "train.batch_size=3",
-    "train.epochs=2",
-)
+TINY = {
+    "data.crop": [48, 48],
+    "data.workers": 0,
+    "model.backbone": "resnet10t",
+    "model.pretrained": False,
+    "model.options.channels": 8,
+    "train.batch_size": 3,
+    "train.epochs": 2,
+}
 
 
 def draw(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -80,7 +80,7 @@ def assert_same_weights(a: Path, b: Path) -> None:
 @pytest.fixture(scope="module")
 def finished(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("finished") / "run"
-    train(tiny_data, "finetune", [*TINY, "train.epochs=3", "train.ema=0.9"], out=run, device="cpu")
+    train(tiny_data, "finetune", fields={**TINY, "train.epochs": 3, "train.ema": 0.9}, out=run, device="cpu")
     return run
 
 
@@ -119,9 +119,9 @@ def test_the_validation_is_what_evaluate_says_of_the_saved_model(finished: Path,
 
 
 def test_a_network_learns(tiny_data: Path, tmp_path: Path) -> None:
-    longer = [*TINY, "train.epochs=60", "train.validate_every=25", "train.ema=null"]
-    faster = ["train.learning_rate=5e-3", "train.backbone_factor=1"]
-    result = train(tiny_data, "finetune", [*longer, *faster], out=tmp_path / "run", device="cpu")
+    longer = {**TINY, "train.epochs": 60, "train.validate_every": 25, "train.ema": None}
+    faster = {"train.learning_rate": "5e-3", "train.backbone_factor": 1}
+    result = train(tiny_data, "finetune", fields=longer | faster, out=tmp_path / "run", device="cpu")
     assert result.best_miou > 0.6
     losses = [float(row["train_loss"]) for row in rows(result.folder)]
     assert np.mean(losses[-3:]) < 0.6 * losses[0]
@@ -130,23 +130,23 @@ def test_a_network_learns(tiny_data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_number_of_workers_changes_nothing(finished: Path, tiny_data: Path, tmp_path: Path, workers: int) -> None:
-    fields = [*TINY, "train.epochs=3", "train.ema=0.9", f"data.workers={workers}", "data.cache=false"]
-    train(tiny_data, "finetune", fields, out=tmp_path / "run", device="cpu")
+    fields = {**TINY, "train.epochs": 3, "train.ema": 0.9, "data.workers": workers, "data.cache": False}
+    train(tiny_data, "finetune", fields=fields, out=tmp_path / "run", device="cpu")
     assert_same_weights(finished, tmp_path / "run")
 
 
 OPTIONS = [
-    ["train.loss=ohem+dice", "train.class_weights=[1, 2, 3]", "train.optimizer=sgd", "train.schedule=cosine"],
-    ["train.precision=bf16", "train.channels_last=true", "train.accumulate=2", "train.clip=1"],
-    ["train.compile=true", "data.jitter=0.2", "train.validate_every=2"],
-    ["data.scale=[1, 1]", "data.flip=false", "train.batch_size=20"],  # fewer images than a batch
-    ["model.context=pyramid_attention", "train.batch_size=1", "data.crop=[17, 9]"],
+    {"train.loss": "ohem+dice", "train.class_weights": [1, 2, 3], "train.optimizer": "sgd", "train.schedule": "cosine"},
+    {"train.precision": "bf16", "train.channels_last": True, "train.accumulate": 2, "train.clip": 1},
+    {"train.compile": True, "data.jitter": 0.2, "train.validate_every": 2},
+    {"data.scale": [1, 1], "data.flip": False, "train.batch_size": 20},  # fewer images than a batch
+    {"model.context": "pyramid_attention", "train.batch_size": 1, "data.crop": [17, 9]},
 ]
 
 
-@pytest.mark.parametrize("fields", OPTIONS, ids=lambda fields: fields[0])
+@pytest.mark.parametrize("fields", OPTIONS, ids=" ".join)
 def test_every_option_trains(
-    tiny_data: Path, tmp_path: Path, fields: list[str], monkeypatch: pytest.MonkeyPatch
+    tiny_data: Path, tmp_path: Path, fields: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiled = []
 
@@ -156,17 +156,18 @@ def test_every_option_trains(
 
     torch_compile = torch.compile
     monkeypatch.setattr(torch, "compile", compile_eagerly)
-    result = train(tiny_data, "finetune", [*TINY, *fields], out=tmp_path / "run", device="cpu")
+    result = train(tiny_data, "finetune", fields=TINY | fields, out=tmp_path / "run", device="cpu")
     assert np.isfinite([float(row["train_loss"]) for row in rows(result.folder)]).all()
     assert 0 <= result.best_miou <= 1
-    assert bool(compiled) == ("train.compile=true" in fields)
+    assert bool(compiled) == ("train.compile" in fields)
 
 
 def command(data: Path, run: Path, *more: str) -> list[str]:
-    fields = [word for field in (*TINY, "train.epochs=4", "train.ema=0.9") for word in ("--set", field)]
     return [
         *(sys.executable, "-m", "pyramid_attention.cli", "train", str(data), "--recipe", "finetune"),
-        *("--device", "cpu", "--out", str(run), *fields, *more),
+        *("--device", "cpu", "--out", str(run)),
+        *set_options({**TINY, "train.epochs": 4, "train.ema": 0.9}),
+        *more,
     ]
 
 
@@ -217,7 +218,9 @@ def test_resuming_a_finished_run_changes_nothing(unbroken: Path, tiny_data: Path
 
 
 def test_resuming_where_nothing_began_begins(tiny_data: Path, tmp_path: Path) -> None:
-    result = train(tiny_data, "finetune", [*TINY, "train.epochs=1"], out=tmp_path / "new", resume=True, device="cpu")
+    result = train(
+        tiny_data, "finetune", fields={**TINY, "train.epochs": 1}, out=tmp_path / "new", resume=True, device="cpu"
+    )
     assert len(rows(result.folder)) == 1
 
 
@@ -229,17 +232,19 @@ def refusal(*arguments: object, **options: object) -> str:
 
 
 def test_a_folder_that_holds_a_run_is_refused(finished: Path, tiny_data: Path) -> None:
-    assert "already holds files" in refusal(tiny_data, "finetune", TINY, out=finished)
+    assert "already holds files" in refusal(tiny_data, "finetune", fields=TINY, out=finished)
 
 
 def test_resuming_with_another_recipe_is_refused(finished: Path, tiny_data: Path) -> None:
-    said = refusal(tiny_data, "finetune", [*TINY, "train.epochs=9", "train.ema=0.9"], out=finished, resume=True)
+    said = refusal(
+        tiny_data, "finetune", fields={**TINY, "train.epochs": 9, "train.ema": 0.9}, out=finished, resume=True
+    )
     assert "another train.epochs;" in said
 
 
 def test_resuming_what_is_no_run_is_refused(tiny_data: Path, tmp_path: Path) -> None:
     (tmp_path / "something").write_text("mine")
-    assert "is not a run folder" in refusal(tiny_data, "finetune", TINY, out=tmp_path, resume=True)
+    assert "is not a run folder" in refusal(tiny_data, "finetune", fields=TINY, out=tmp_path, resume=True)
     assert [path.name for path in tmp_path.iterdir()] == ["something"]
 
 
@@ -251,20 +256,22 @@ def test_a_damaged_checkpoint_is_named(finished: Path, tiny_data: Path, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("field", "message"),
+    ("fields", "message"),
     [
-        ("train.class_weights=[1, 2]", "2 values for 3 classes (ground, box, disc)"),
-        ("data.train_split=training", "no split 'training'. Did you mean 'train'"),
-        ("train.class_weights=[0, 0, 0]", "are all 0"),
-        ("train.precision=fp16", "needs a GPU"),
-        ("model.backbone=resnet18x", "resnet18"),
-        ("model.options.chanels=8", "channels"),
-        ("data.options.seed=1", "belong to shapes"),
-        ("model.options.backbone=resnet34", "backbone is no option"),
+        ({"train.class_weights": [1, 2]}, "2 values for 3 classes (ground, box, disc)"),
+        ({"data.train_split": "training"}, "no split 'training'. Did you mean 'train'"),
+        ({"train.class_weights": [0, 0, 0]}, "are all 0"),
+        ({"train.precision": "fp16"}, "needs a GPU"),
+        ({"model.backbone": "resnet18x"}, "resnet18"),
+        ({"model.options.chanels": 8}, "channels"),
+        ({"data.options.seed": 1}, "belong to shapes"),
+        ({"model.options.backbone": "resnet34"}, "backbone is no option"),
     ],
 )
-def test_a_wrong_field_is_refused_before_training(tiny_data: Path, tmp_path: Path, field: str, message: str) -> None:
-    assert message in refusal(tiny_data, "finetune", [*TINY, field], out=tmp_path / "run")
+def test_a_wrong_field_is_refused_before_training(
+    tiny_data: Path, tmp_path: Path, fields: dict[str, object], message: str
+) -> None:
+    assert message in refusal(tiny_data, "finetune", fields=TINY | fields, out=tmp_path / "run")
     assert not (tmp_path / "run" / "recipe.yaml").exists()
 
 
@@ -273,7 +280,7 @@ def test_a_broken_image_is_found_before_training(tiny_data: Path, tmp_path: Path
     shutil.copytree(tiny_data, data)
     whole = (data / "images" / "train" / "7.png").read_bytes()
     (data / "images" / "train" / "7.png").write_bytes(whole[: len(whole) // 2])
-    assert "7.png is damaged" in refusal(data, "finetune", TINY, out=tmp_path / "run")
+    assert "7.png is damaged" in refusal(data, "finetune", fields=TINY, out=tmp_path / "run")
 
 
 def test_memory_that_runs_out_says_what_to_lower(
@@ -283,16 +290,21 @@ def test_memory_that_runs_out_says_what_to_lower(
         torch.empty(10**15)  # what torch really raises
 
     monkeypatch.setattr(SegmentationTask, "training_step", too_large)
-    fields = [word for field in TINY for word in ("--set", field)]
     run = str(tmp_path / "run")
-    assert main(["train", str(tiny_data), "--recipe", "finetune", "--device", "cpu", "--out", run, *fields]) == 2
+    assert (
+        main(["train", str(tiny_data), "--recipe", "finetune", "--device", "cpu", "--out", run, *set_options(TINY)])
+        == 2
+    )
     said = capsys.readouterr().err.strip().splitlines()
     assert "lower train.batch_size (now 3" in said[-1]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tiny_data: Path, tmp_path: Path) -> None:
     said = refusal(
-        tiny_data, "finetune", [*TINY, "train.optimizer=sgd", "train.learning_rate=1e30"], out=tmp_path / "run"
+        tiny_data,
+        "finetune",
+        fields={**TINY, "train.optimizer": "sgd", "train.learning_rate": "1e30"},
+        out=tmp_path / "run",
     )
     assert "lower train.learning_rate" in said
 
@@ -301,14 +313,14 @@ def test_validation_without_a_labelled_pixel_is_refused(tiny_data: Path, tmp_pat
     shutil.copytree(tiny_data, tmp_path / "data")
     for mask in (tmp_path / "data" / "masks" / "val").iterdir():
         Image.fromarray(np.full_like(np.asarray(Image.open(mask)), 255)).save(mask)
-    said = refusal(tmp_path / "data", "finetune", TINY, out=tmp_path / "run")
+    said = refusal(tmp_path / "data", "finetune", fields=TINY, out=tmp_path / "run")
     assert "all masks of the split 'val' are void" in said
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_no_permission_to_write(tiny_data: Path, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    assert "cannot make the folder" in refusal(tiny_data, "finetune", TINY, out=tmp_path / "run")
+    assert "cannot make the folder" in refusal(tiny_data, "finetune", fields=TINY, out=tmp_path / "run")
 
 
 def test_what_a_kill_left_half_written_does_not_hinder(tiny_data: Path, tmp_path: Path) -> None:
@@ -316,7 +328,7 @@ def test_what_a_kill_left_half_written_does_not_hinder(tiny_data: Path, tmp_path
     run.mkdir()
     for code in (OWNING, WRITING):
         end(other_process(code, run))
-    train(tiny_data, "finetune", [*TINY, "train.epochs=1"], out=run, resume=True, device="cpu")
+    train(tiny_data, "finetune", fields={**TINY, "train.epochs": 1}, out=run, resume=True, device="cpu")
     end(other_process(WRITING, run / "model"))
     train(tiny_data, out=run, resume=True, device="cpu")
     assert not list(run.rglob(".*"))
@@ -326,15 +338,15 @@ def test_a_second_training_into_a_folder_is_refused(tiny_data: Path, tmp_path: P
     first = other_process(OWNING, tmp_path / "run")
     for resume in (False, True):
         assert f"is in use by process {first.pid}" in refusal(
-            tiny_data, "finetune", TINY, out=tmp_path / "run", resume=resume
+            tiny_data, "finetune", fields=TINY, out=tmp_path / "run", resume=resume
         )
     end(first)
 
 
 def test_a_folder_of_hidden_files_is_refused_and_left(tiny_data: Path, tmp_path: Path) -> None:
     (tmp_path / ".notes.tmp.txt").write_text("mine")
-    assert "already holds files" in refusal(tiny_data, "finetune", TINY, out=tmp_path)
-    assert "is not a run folder" in refusal(tiny_data, "finetune", TINY, out=tmp_path, resume=True)
+    assert "already holds files" in refusal(tiny_data, "finetune", fields=TINY, out=tmp_path)
+    assert "is not a run folder" in refusal(tiny_data, "finetune", fields=TINY, out=tmp_path, resume=True)
     assert [path.name for path in tmp_path.iterdir()] == [".notes.tmp.txt"]
 
 
@@ -342,8 +354,8 @@ def test_a_file_that_breaks_while_training_is_one_line(tiny_data: Path, tmp_path
     data = tmp_path / "data"
     shutil.copytree(tiny_data, data)
     (data / "images" / "train" / "7.png").write_text("broken")
-    fields = [*TINY, "data.check=false", "data.cache=false", "data.workers=1"]
-    said = refusal(data, "finetune", fields, out=tmp_path / "run")
+    fields = {**TINY, "data.check": False, "data.cache": False, "data.workers": 1}
+    said = refusal(data, "finetune", fields=fields, out=tmp_path / "run")
     assert "Traceback" not in said
     assert said.startswith(str(data / "images" / "train" / "7.png"))
 
@@ -351,10 +363,13 @@ def test_a_file_that_breaks_while_training_is_one_line(tiny_data: Path, tmp_path
 def test_failed_starts_leave_the_name_free(tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        refusal(tiny_data, "finetune", [*TINY, "model.backbone=resnet18x"])
-    result = train(tiny_data, "finetune", [*TINY, "train.epochs=1"], device="cpu")
+        refusal(tiny_data, "finetune", fields={**TINY, "model.backbone": "resnet18x"})
+    result = train(tiny_data, "finetune", fields={**TINY, "train.epochs": 1}, device="cpu")
     assert result.folder == Path("runs") / tiny_data.name
-    assert train(tiny_data, "finetune", [*TINY, "train.epochs=1"], device="cpu").folder.name == f"{tiny_data.name}-2"
+    assert (
+        train(tiny_data, "finetune", fields={**TINY, "train.epochs": 1}, device="cpu").folder.name
+        == f"{tiny_data.name}-2"
+    )
 
 
 def test_rows_of_a_void_epoch_are_dropped_on_resume(tmp_path: Path) -> None:
@@ -369,7 +384,7 @@ def test_rows_of_a_void_epoch_are_dropped_on_resume(tmp_path: Path) -> None:
 
 def test_loaders_that_are_asked_to_end_are_an_interrupt() -> None:
     """A service manager sends SIGTERM to all processes at once, and PyTorch then tells of its loader only."""
-    from pyramid_attention.training.train import _fit
+    from pyramid_attention.training.trainer import _fit
 
     class Trainer:
         def fit(self, *_: object, **__: object) -> None:

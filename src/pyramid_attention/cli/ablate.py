@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import SomeFailed, UserError, require
-from .options import Device, Format
+from .options import Device, Fields, Format, parse_fields
 
 
 def ablate(
@@ -17,9 +17,7 @@ def ablate(
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="Another recipe than the study's; by default what fits.")
     ] = None,
-    fields: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A recipe field, for every variant.")
-    ] = None,
+    fields: Fields = None,
     seeds: Annotated[str | None, typer.Option(metavar="0,1,…", help="Other seeds than the study's.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to; by default studies/NAME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in DIR.")] = False,
@@ -34,7 +32,7 @@ def ablate(
     result = run_study(
         study,
         data,
-        fields=fields or (),
+        fields=parse_fields(fields),
         recipe=recipe,
         seeds=None if seeds is None else _numbers(seeds),
         out=out,

@@ -52,6 +52,7 @@ def inspect(
         write_overlay_sheet,
     )
     from ..report.progress import progress
+    from ..training.recipe_files import built_in_crops
 
     dataset = open_dataset(data, format)
     splits = list(dict.fromkeys(split or ())) or list(dataset.splits)
@@ -60,7 +61,7 @@ def inspect(
             make_folder(folder)
     with progress("looking at", sum(len(dataset.splits.get(name, ())) for name in splits)) as advance:
         inspection = inspect_dataset(dataset, split or (), advance)
-    advice = suggest(inspection, data, format)
+    advice = suggest(inspection, built_in_crops(), data, format)
     problems = problem_lines(inspection)
 
     print(f"{data}: {dataset.format}, {len(dataset.classes)} classes")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import require
-from .options import Device
+from .options import Device, Fields, parse_fields
 
 
 def demo(
@@ -16,9 +16,7 @@ def demo(
         "demo"
     ),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the images and of the training.")] = 0,
-    fields: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a recipe field.")
-    ] = None,
+    fields: Fields = None,
     device: Device = "auto",
 ) -> None:
     """Train a small PAN on synthetic shapes, measure it on unseen images, segment some, and say where they are."""
@@ -26,7 +24,7 @@ def demo(
     from ..studies.demo import run_demo
 
     print("Training a small PAN on synthetic shapes (about three minutes on two cores) …")
-    result = run_demo(out, seed=seed, overrides=fields or (), device=device)
+    result = run_demo(out, seed=seed, fields=parse_fields(fields), device=device)
     print(result.table)
     print(f"mIoU on {result.images} unseen images: {result.miou:.1%}")
     print("Look at:")

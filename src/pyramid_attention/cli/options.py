@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from ..errors import UserError
 from ..inference import DEFAULT_MODEL, SegmenterOptions
 
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda or mps.")]
@@ -24,7 +25,27 @@ Model = Annotated[
         help=f"The model: {DEFAULT_MODEL}, a run or model folder, an .onnx file, or 'owner/name' on the hub.",
     ),
 ]
+Fields = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A recipe field: train.epochs=5. Repeatable.")
+]
 Result = TypeVar("Result")
+
+
+def parse_fields(given: list[str] | None) -> dict[str, Any]:
+    """The recipe fields that --set gives, the values read as YAML; of one that is given twice the last."""
+    import yaml
+
+    found: dict[str, Any] = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise UserError(f"--set takes field=value (as in train.epochs=5), not '{text}'")
+        found.pop(name.strip(), None)  # the last, in place too
+        try:
+            found[name.strip()] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError):
+            found[name.strip()] = value
+    return found
 
 
 def with_segmenter_options(verb: Callable[..., Result]) -> Callable[..., Result]:

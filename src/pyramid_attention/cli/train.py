@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..errors import require
-from .options import Device, Format
+from .options import Device, Fields, Format, parse_fields
 
 
 def train(
@@ -20,9 +19,7 @@ def train(
     init: Annotated[
         str | None, typer.Option(metavar="M", help="A trained model to start from: its network and its weights.")
     ] = None,
-    fields: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field: train.epochs=5.")
-    ] = None,
+    fields: Fields = None,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run folder; by default runs/NAME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the run folder.")] = False,
     format: Format = None,
@@ -35,7 +32,15 @@ def train(
     require("pan train", "torch", "lightning")
     from ..training import train as train_model
 
-    overrides = [*([] if init is None else [f"model.init={json.dumps(init, ensure_ascii=False)}"]), *(fields or ())]
-    result = train_model(data, recipe=recipe, overrides=overrides, out=out, resume=resume, format=format, device=device)
+    asked = parse_fields(fields)
+    result = train_model(
+        data,
+        recipe,
+        out=out,
+        resume=resume,
+        format=format,
+        device=device,
+        fields=asked if init is None else {"model.init": init, **asked},
+    )
     print(f"best: mIoU {result.best_miou:.2%} on '{result.val_split}' after epoch {result.best_epoch}")
     print(f"the model is in {result.model}, curves and samples in {result.folder}")

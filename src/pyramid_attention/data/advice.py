@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,14 +12,6 @@ import numpy as np
 from .inspect import Inspection, SplitInspection
 from .readers.voc import CLASSES as VOC_CLASSES
 
-CROPS = {
-    "shapes": (192, 192),
-    "camvid": (192, 256),
-    "voc": (512, 512),
-    "cityscapes": (768, 768),
-    "finetune": (384, 384),
-}
-"""The built-in recipes and their crops, height and width; here because recipes need packages that training brings."""
 MULTIPLE = 32
 """Sides of a crop are multiples of this: the coarsest map of a network is 1/32 of it."""
 
@@ -68,7 +61,9 @@ def median_frequency_weights(split: SplitInspection) -> tuple[float, ...] | None
     return tuple(np.maximum(weights, 0.001).round(3).tolist())
 
 
-def suggest(inspection: Inspection, data: str, format: str | None = None) -> Advice:
+def suggest(
+    inspection: Inspection, crops: Mapping[str, tuple[int, int]], data: str, format: str | None = None
+) -> Advice:
     """What to train with.
 
     The recipe is the benchmark's where the data set is that benchmark, else "finetune"; the crop is the recipe's, made
@@ -76,25 +71,26 @@ def suggest(inspection: Inspection, data: str, format: str | None = None) -> Adv
 
     Args:
         inspection: of the data set.
+        crops: the built-in recipes and their crops, height and width.
         data, format: how the user named the data set and its format, for the command line.
     """
     dataset = inspection.dataset
     by_name = {split.name: split for split in inspection.splits}
     train = next((by_name[name] for name in ("train_aug", "train") if name in by_name), inspection.splits[0])
     val_split = "val" if dataset.splits.get("val") else None
-    recipe = dataset.format if dataset.format in CROPS else "finetune"
+    recipe = dataset.format if dataset.format in crops else "finetune"
     if recipe == "voc" and dataset.classes.names != VOC_CLASSES.names:
         recipe = "finetune"  # the layout, but someone's own images
     height, width = (
         max(MULTIPLE, min(crop, side // MULTIPLE * MULTIPLE))
-        for crop, side in zip(CROPS[recipe], train.median_size or CROPS[recipe], strict=True)
+        for crop, side in zip(crops[recipe], train.median_size or crops[recipe], strict=True)
     )
     named = [data] + (["--format", format] if format is not None else [])
     if val_split is None:
         words = ["pan", "data", "convert", data, f"{data.rstrip('/')}-split", *named[1:], "--val", "0.2"]
     else:
         words = ["pan", "train", *named, "--recipe", recipe]
-        if (height, width) != CROPS[recipe]:
+        if (height, width) != crops[recipe]:
             words += ["--set", f"data.crop=[{height},{width}]"]
         if train.name == "train_aug":
             words += ["--set", "data.train_split=train_aug"]

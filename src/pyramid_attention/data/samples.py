@@ -226,32 +226,54 @@ class Dataset:
         return self.splits[name]
 
 
-def check_samples(samples: Sequence[Sample], on_done: Callable[[], None] | None = None) -> None:
+@dataclass(frozen=True, eq=False)
+class DecodedSample:
+    """A sample in memory; its arrays are not to be written to."""
+
+    name: str
+    image: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+
+    def read_image(self) -> NDArray[np.uint8]:
+        """The image, H×W×3 uint8 RGB."""
+        return self.image
+
+    def read_mask(self) -> NDArray[np.uint8]:
+        """The mask, H×W uint8."""
+        return self.mask
+
+
+def check_samples(
+    samples: Sequence[Sample], on_done: Callable[[], None] | None = None, *, keep: bool = False
+) -> Sequence[Sample]:
     """Decode every image and mask once, so that a broken one is known before work begins.
 
     Args:
         samples: what to check; a few threads share the work.
         on_done: called after each sample, in order, from the calling thread.
+        keep: what was decoded, and return that in place of the samples.
 
     Raises:
         UserError: the first problem in the order of the samples, and how many samples have one.
     """
 
-    def problem(sample: Sample) -> str | None:
+    def read(sample: Sample) -> Sample | UserError:
         try:
-            sample.read_image()
-            sample.read_mask()
+            decoded = DecodedSample(sample.name, sample.read_image(), sample.read_mask())
         except UserError as error:
-            return str(error)
-        return None
+            return error
+        return decoded if keep else sample
 
-    problems = []
+    found, problems = [], []
     with ThreadPoolExecutor(max_workers=4) as pool:
-        for found in pool.map(problem, samples):
-            if found is not None:
-                problems.append(found)
+        for one in pool.map(read, samples):
+            if isinstance(one, UserError):
+                problems.append(str(one))
+            else:
+                found.append(one)
             if on_done is not None:
                 on_done()
     if problems:
         others = len(problems) - 1
         raise UserError(problems[0] + (f" … and {others} more of {len(samples)} have a problem" if others else ""))
+    return found

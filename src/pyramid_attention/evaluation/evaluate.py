@@ -112,8 +112,8 @@ def check_classes(model: ClassTable, data: ClassTable) -> None:
     """
     if len(model) != len(data):
         raise UserError(
-            f"the model has {len(model)} classes but the data set {len(data)}; evaluate on data with the classes it was"
-            " trained on"
+            f"the model has {len(model)} classes but the data set {len(data)}; give it data of the classes it was made"
+            " for"
         )
     for index, name in enumerate(model.names):
         if name in data.names and data.names[index] != name:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -24,8 +25,11 @@ from ..inference.devices import resolve_device
 from ..models import list_options
 from ..models.cost import Cost, measure_cost
 from ..report.comparison import Comparison, Variant, write_comparison
-from ..training import NO_EFFECT, Recipe, build_network, check_data, load_recipe, settle, train
-from .study import Study, load_study, overrides
+from ..training.initial import describe
+from ..training.loaders import open_samples
+from ..training.recipe import ModelRecipe, Recipe, load_recipe
+from ..training.trainer import NO_EFFECT, build_network, resolve, train
+from .study import Study, load_study
 
 
 @dataclass
@@ -47,7 +51,7 @@ def run_study(
     study: str | Path | Study,
     data: str | Path,
     *,
-    fields: Iterable[str] = (),
+    fields: Mapping[str, Any] | None = None,
     recipe: str | None = None,
     seeds: tuple[int, ...] | None = None,
     out: str | Path | None = None,
@@ -60,7 +64,7 @@ def run_study(
     Args:
         study: a built-in name, a .yaml file, or a `Study`.
         data: a data set's folder in any format the readers know, or "shapes".
-        fields: recipe fields for every variant as "train.epochs=5", over those of the study.
+        fields: recipe fields for every variant by their dotted names, {"train.epochs": 5}, over those of the study.
         recipe: another than the study's.
         seeds: others than the study's.
         out: the study's folder; by default studies/NAME, with a number where that is taken.
@@ -79,14 +83,14 @@ def run_study(
         raise UserError(f"{out} already holds files; go on with its study with resume=True, or choose another out=")
     if resume and out is None:
         raise UserError("resume=True needs out=, the folder of the study to go on with")
-    shared, recipes, dataset = _settle_all(study, data, fields, recipe, format)
+    shared, recipes, dataset = _resolve_all(study, data, fields or {}, recipe, format)
     wanted = Path("studies") / name if out is None else Path(out)
     if out is not None:
         _refuse_another_study(wanted, recipes)  # before anything is written there
     with owned(wanted, "study", numbered=out is None) as folder:
         _refuse_another_study(folder, recipes)
         _keep_study(study, folder, shared)
-        check_data(shared, dataset)
+        open_samples(shared.data.model_copy(update={"cache": False}), dataset)  # what is broken is known at once
         result = AblationResult(folder, _comparison(study, recipes, dataset))
         _train_all(study, data, recipes, dataset, device, result)
     return result
@@ -123,36 +127,34 @@ def _train_all(
         write_comparison(result.comparison, result.failures, folder)
 
 
-def _settle_all(
-    study: Study, data: str | Path, fields: Iterable[str], recipe: str | None, format: str | None
+def _resolve_all(
+    study: Study, data: str | Path, fields: Mapping[str, Any], recipe: str | None, format: str | None
 ) -> tuple[Recipe, dict[str, Recipe], Dataset]:
     """The recipe that all variants share, that of each, resolved, and the data set.
 
     A shared option that only some of the networks have (channels, for a baseline) goes to those; what a variant sets
     itself, and what no network of the study has, is left for the network to refuse.
     """
-    shared, dataset = settle(data, recipe or study.recipe, [*overrides(study.fields), *fields], format)
-    settled = {name: load_recipe(shared, overrides(own)) for name, own in study.variants.items()}
-    known = {
-        name: list_options(one.model.architecture, one.model.context, one.model.decoder)
-        for name, one in settled.items()
-    }
+    shared, dataset = resolve(data, recipe or study.recipe, {**study.fields, **fields}, format)
+    model = describe(shared.model)
+    shared = shared.model_copy(update={"model": model})
+    models = {name: describe(load_recipe(shared, own).model) for name, own in study.variants.items()}
+    known = {name: list_options(one.architecture, one.context, one.decoder) for name, one in models.items()}
     of_some = set().union(*known.values())
     recipes = {}
     for name, own in study.variants.items():
         options = {
-            option: value
-            for option, value in shared.model.options.items()
-            if option in known[name] or option not in of_some
+            option: value for option, value in model.options.items() if option in known[name] or option not in of_some
         }
         fitting = shared.model_copy(
             update={
-                "model": shared.model.model_copy(update={"options": options}),
+                "model": model.model_copy(update={"options": options}),
                 "train": shared.train.model_copy(update={"validate_every": shared.train.epochs}),
                 "data": shared.data.model_copy(update={"check": False}),  # once, for all
             }
         )
-        recipes[name] = load_recipe(fitting, overrides(own))
+        own_recipe = load_recipe(fitting, own)
+        recipes[name] = own_recipe.model_copy(update={"model": describe(own_recipe.model)})
     return shared, recipes, dataset
 
 
@@ -187,21 +189,21 @@ def _keep_study(study: Study, folder: Path, shared: Recipe) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _start(recipe: Recipe) -> str:
+def _start(model: ModelRecipe) -> str:
     """Where the weights of a recipe's network come from, in words."""
-    if recipe.model.init is not None:
-        return f"from {recipe.model.init}"
-    return "pre-trained" if recipe.model.pretrained else "from scratch"
+    if model.init is not None:
+        return f"from {model.init}"
+    return "pre-trained" if model.pretrained else "from scratch"
 
 
 def _comparison(study: Study, recipes: dict[str, Recipe], dataset: Dataset) -> Comparison:
     recipe = recipes[study.reference]
     image = reduce_samples(dataset.split(recipe.data.val_split), recipe.data.reduce)[0].read_image()
-    train_, images = recipe.train, len(dataset.split(recipe.data.train_split))
+    train_, model, images = recipe.train, describe(recipe.model), len(dataset.split(recipe.data.train_split))
     budget = (
         f"{train_.epochs} epoch{'s' * (train_.epochs > 1)} of {images} images, batches of"
         f" {train_.batch_size * train_.accumulate}, crops of {recipe.data.crop[1]}×{recipe.data.crop[0]}, backbone"
-        f" {recipe.model.backbone} {_start(recipe)}"
+        f" {model.backbone} {_start(model)}"
     )
     return Comparison(
         title=study.title,
@@ -216,8 +218,8 @@ def _comparison(study: Study, recipes: dict[str, Recipe], dataset: Dataset) -> C
 
 
 def _cost(recipe: Recipe, dataset: Dataset, size: tuple[int, int]) -> Cost:
-    from_scratch = recipe.model.model_copy(update={"pretrained": False})
-    return measure_cost(build_network(recipe.model_copy(update={"model": from_scratch}), dataset), size)
+    from_scratch = describe(recipe.model).model_copy(update={"pretrained": False})
+    return measure_cost(build_network(from_scratch, dataset.classes, recipe.seed), size)
 
 
 def _fail(result: AblationResult, what: str, error: Exception) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..data import open_dataset
 from ..evaluation import evaluate
@@ -38,25 +39,27 @@ class DemoResult:
     outputs: dict[str, Path]
 
 
-def run_demo(out: str | Path, seed: int = 0, overrides: Iterable[str] = (), device: str = "auto") -> DemoResult:
+def run_demo(
+    out: str | Path, seed: int = 0, fields: Mapping[str, Any] | None = None, device: str = "auto"
+) -> DemoResult:
     """Train by the `shapes` recipe, evaluate on its test split, segment some of its images as files.
 
     Args:
         out: the folder for everything (run/, test.json, report/, photos/, masks/); with a number where it holds files.
         seed: of the images and of the training.
-        overrides: recipe fields as "train.epochs=1".
+        fields: recipe fields by their dotted names, as {"train.epochs": 1}.
         device: "auto", "cpu", "cuda" or "mps".
 
     Raises:
         UserError: the folder cannot be made, or a recipe field is wrong.
     """
     with owned(out, "demonstration", numbered=True) as folder:
-        return _run_demo(folder, seed, overrides, device)
+        return _run_demo(folder, seed, fields or {}, device)
 
 
-def _run_demo(folder: Path, seed: int, overrides: Iterable[str], device: str) -> DemoResult:
-    fields = [f"seed={seed}", f"data.options.seed={seed}", *overrides]
-    result = train("shapes", "shapes", fields, out=folder / "run", device=device)
+def _run_demo(folder: Path, seed: int, fields: Mapping[str, Any], device: str) -> DemoResult:
+    fields = {"seed": seed, "data.options.seed": seed, **fields}
+    result = train("shapes", "shapes", out=folder / "run", device=device, fields=fields)
     segmenter = Segmenter.load(result.model, device=device)
     dataset = open_dataset("shapes", **load_recipe(result.folder / "recipe.yaml").data.options)
     unseen = dataset.split("test")

@@ -14,7 +14,6 @@ built-in studies lie beside this file in `ablations/`.
 
 from __future__ import annotations
 
-import json
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +21,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from ..errors import UserError, nearest
-from ..training.recipe import list_named, read_named
+from ..training.recipe_files import list_named, read_named
 
 BUDGET = ("seed", "train.epochs", "train.batch_size", "train.accumulate")
 """What no variant may change: each is given as much."""
@@ -61,11 +60,6 @@ class Study(BaseModel):
         if "seed" in self.fields:
             raise ValueError("'fields' sets seed; write 'seeds: [0, 1, 2]'")
         return self
-
-
-def overrides(fields: Fields) -> list[str]:
-    """Fields as `load_recipe` takes them: "train.epochs=5"."""
-    return [f"{name}={json.dumps(value, default=str)}" for name, value in fields.items()]  # a date, say
 
 
 BUILT_IN = resources.files(__package__) / "ablations"

@@ -26,6 +26,7 @@ from ..models import SegmentationModel, build_model
 from ..models.architectures import ARCHITECTURES
 from ..models.blocks import Head
 from ..models.folding import unfold, unpack_norms
+from .recipe import ChangedModelRecipe, ModelRecipe
 
 LEAST_SHARE = 0.1
 """Of the backbone's weights that have to fit: names such as "bn1" are in many."""
@@ -113,18 +114,27 @@ def _parameters(
     return found
 
 
-def model_fields(network: SegmentationModel) -> dict[str, Any]:
-    """What a recipe's `model` says of a network, for one like it."""
-    config = dict(network.config)
-    del config["num_classes"]
-    named = ("architecture", "context", "decoder", "backbone", "output_stride", "in_channels")
-    fields = {name: config.pop(name) for name in named}
-    del config["pretrained"]
-    architecture = ARCHITECTURES[fields["architecture"]]
+def describe(model: ModelRecipe | ChangedModelRecipe | None) -> ModelRecipe:
+    """A recipe's network described afresh, where it is that of a trained model with changes.
+
+    Raises:
+        UserError: there is no such model, or it takes other images than RGB; or the recipe describes no network.
+    """
+    if model is None:
+        raise UserError("the recipe describes no network (its run was begun with one from Python); give it as network=")
+    if isinstance(model, ModelRecipe):
+        return model
+    network = dict(load_trained(model.init).config)
+    if network.pop("in_channels") != 3:
+        raise UserError(f"{model.init} takes images of other channels than RGB, which training does not read")
+    architecture = ARCHITECTURES[network["architecture"]]
     for part in ("context", "decoder"):
-        if fields[part] == getattr(architecture, part):
-            fields[part] = None  # the architecture's own, whichever architecture it will be
-    return {**fields, "pretrained": False, "options": config}
+        if network[part] == getattr(architecture, part):
+            network[part] = None  # the architecture's own, whichever architecture it will be
+    fields = {name: network.pop(name) for name in ModelRecipe.model_fields if name in network}
+    del network["num_classes"]
+    changes = {name: value for name, value in model if value is not None}
+    return ModelRecipe.model_validate({**fields, **changes, "options": {**network, **model.options}})
 
 
 def start_from(network: SegmentationModel, trained: SegmentationModel) -> Start:

@@ -10,10 +10,11 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from ..data import Sample
+from ..data import Dataset, Sample, check_samples, reduce_samples
 from ..data.loading import EpochSampler, TrainingSet
 from ..data.transforms import TrainTransform
-from .recipe import Recipe
+from ..report.progress import progress
+from .recipe import DataRecipe, Recipe
 from .task import NamedPair
 
 CACHE_LIMIT = 4 * 2**30
@@ -51,6 +52,28 @@ def fits_in_memory(samples: Sequence[Sample]) -> bool:
     return samples[0].read_image().size // 3 * 4 * len(samples) <= CACHE_LIMIT
 
 
+def open_samples(data: DataRecipe, dataset: Dataset) -> tuple[Sequence[Sample], Sequence[Sample]]:
+    """The samples of training and of validation, made smaller as the recipe says.
+
+    Each is decoded once, to find what is broken before training begins; those of training are kept decoded where the
+    recipe caches them. Drawn images cannot be broken, so they are decoded for the cache alone.
+
+    Raises:
+        UserError: the data set has a problem that would corrupt a training or not these splits; or the first sample
+            that cannot be read, and how many more there are.
+    """
+    dataset.refuse_problems()
+    train, val = (reduce_samples(dataset.split(name), data.reduce) for name in (data.train_split, data.val_split))
+    check = data.check and dataset.format != "shapes"
+    keep = fits_in_memory(train) if data.cache == "auto" else data.cache
+    if check or keep:
+        with progress("reading the data", len(train) + len(val) * check) as advance:
+            train = check_samples(train, advance, keep=keep)
+            if check:
+                check_samples(val, advance)
+    return train, val
+
+
 def build_loaders(
     recipe: Recipe, train: Sequence[Sample], val: Sequence[Sample], device: torch.device, epochs_done: int
 ) -> tuple[DataLoader[Any], DataLoader[Any]]:
@@ -58,13 +81,12 @@ def build_loaders(
 
     Args:
         recipe: its `data` group, seed and batch size.
-        train, val: the samples.
+        train, val: the samples, see `open_samples`.
         device: decides how many processes load.
         epochs_done: where a resumed run stands. Lightning tells the sampler the epoch only after the first batches
             were fetched.
     """
     data, batch_size = recipe.data, recipe.train.batch_size
-    cache = fits_in_memory(train) if data.cache == "auto" else data.cache
     workers = loader_processes(data.workers, device)
     shared: dict[str, Any] = {
         "num_workers": workers,
@@ -75,7 +97,7 @@ def build_loaders(
     sampler = EpochSampler(len(train), seed=recipe.seed)
     sampler.set_epoch(epochs_done)
     batches: DataLoader[Any] = DataLoader(
-        TrainingSet(train, transform, seed=recipe.seed, cache=cache),
+        TrainingSet(train, transform, seed=recipe.seed),
         batch_size=batch_size,
         sampler=sampler,
         drop_last=len(train) >= batch_size,

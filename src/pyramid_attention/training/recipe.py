@@ -1,32 +1,38 @@
 """The recipe: everything that decides what a training run does, validated once, at the edge.
 
-A recipe is a YAML file of three groups and a seed. The built-in ones lie beside this file in `recipes/`; a file of the
-user's may name one of them under `base` and change only what differs. `--set train.epochs=5` overrides a single field.
-The resolved recipe is written into the run folder, so that a run can be repeated from it alone.
+A recipe has three groups and a seed. It is read from a YAML file (`recipe_files.py`), and single fields are laid over
+it: `--set train.epochs=5`. The resolved recipe is written into the run folder, so that a run can be repeated from it
+alone. Reading a recipe needs no PyTorch, and no trained model that it may name: that is resolved when the network is
+built (`initial.describe`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from importlib import resources
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from ..errors import UserError, nearest
 from ..files import whole_file
-from .initial import load_trained, model_fields
-
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable  # from Python 3.11 on
+from .recipe_files import WHOLE, lay_over, read_tree, tree_of
 
 Positive = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+OutputStride = Literal[8, 16, 32]
 
-WHOLE = ("data.classes",)
-"""Fields whose entries belong together, and in their order: a value takes the place of another, it is not laid over."""
+
+def _are_options(options: dict[str, Any]) -> dict[str, Any]:
+    misplaced = sorted(options.keys() & {*ModelRecipe.model_fields, "num_classes", "in_channels"})
+    if misplaced:
+        raise ValueError(f"{', '.join(misplaced)} is no option: set it as model.NAME, or leave it to the data")
+    return options
+
+
+Options = Annotated[dict[str, Any], AfterValidator(_are_options)]
 
 
 class _Group(BaseModel):
@@ -63,33 +69,40 @@ class DataRecipe(_Group):
 
 
 class ModelRecipe(_Group):
-    """Which network; `options` go to its context and decoder (see `build_model`).
+    """A network described afresh; `options` go to its context and decoder (see `build_model`).
 
-    With `init` the network is that of a trained model, changed where other fields are given beside it, in the same file
-    or on the same command line; what the recipe below says of `model` is void. A `backbone` beside `init` describes the
-    network anew, and only the weights come from the trained model.
+    With `init` as many of a trained model's weights as fit it are taken over.
     """
 
-    init: str | None = Field(None, description="a trained model whose network and weights to start from")
+    init: str | None = Field(None, description="a trained model to take weights from")
     architecture: str = "pan"
     context: str | None = None
     decoder: str | None = None
     backbone: str = "resnet18"
     pretrained: bool | str = Field(True, description="start from ImageNet weights, or a file's")
-    output_stride: Literal[8, 16, 32] = 16
-    in_channels: Positive = 3
-    options: dict[str, Any] = Field(default_factory=dict, description="channels, kernels, gate, …")
+    output_stride: OutputStride = 16
+    options: Options = Field(default_factory=dict, description="channels, kernels, gate, …")
 
-    @model_validator(mode="after")
-    def _fits_images(self) -> ModelRecipe:
-        if self.in_channels != 3:
-            raise ValueError(
-                "training reads RGB images, so in_channels must be 3 (other values work in build_model only)"
-            )
-        misplaced = sorted(self.options.keys() & {*type(self).model_fields, "num_classes"})
-        if misplaced:
-            raise ValueError(f"{', '.join(misplaced)} is no option: set it as model.NAME (num_classes is the data's)")
-        return self
+
+class ChangedModelRecipe(_Group):
+    """The network and the weights of a trained model, changed in the fields that are given."""
+
+    init: str
+    architecture: str | None = None
+    context: str | None = None
+    decoder: str | None = None
+    pretrained: bool | str = False
+    output_stride: OutputStride | None = None
+    options: Options = Field(default_factory=dict, description="laid over the trained model's")
+
+
+def _kind(model: Any) -> str:
+    """Which of the two a recipe's `model` is: one that names a trained model, and no backbone, is that with changes."""
+    if isinstance(model, Mapping):
+        changed = model.get("init") is not None and model.get("backbone") is None
+    else:
+        changed = isinstance(model, ChangedModelRecipe)
+    return "changed" if changed else "afresh"
 
 
 class TrainRecipe(_Group):
@@ -120,14 +133,19 @@ class TrainRecipe(_Group):
 
 
 class Recipe(_Group):
-    """A whole recipe."""
+    """A whole recipe; `model` is None for a network that was given to `train` as an object."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     data: DataRecipe = DataRecipe()
-    model: ModelRecipe = ModelRecipe()
+    model: (
+        Annotated[
+            Annotated[ModelRecipe, Tag("afresh")] | Annotated[ChangedModelRecipe, Tag("changed")], Discriminator(_kind)
+        ]
+        | None
+    ) = ModelRecipe()
     train: TrainRecipe = TrainRecipe()
 
-    def with_data(self, path: str, format: str) -> Recipe:
+    def with_data(self, path: str | None, format: str) -> Recipe:
         """The same recipe, resolved for the data set at `path`."""
         return self.model_copy(update={"data": self.data.model_copy(update={"path": path, "format": format})})
 
@@ -146,6 +164,29 @@ class Recipe(_Group):
         return sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
 
 
+class CommonFields(TypedDict, total=False):
+    """The recipe fields that are changed most, as keywords of `train`: an editor completes them.
+
+    Whatever field is missing here goes into the `fields` of `train` by its dotted name. A test holds names and types to
+    those of the recipe.
+    """
+
+    seed: int
+    init: str
+    architecture: str
+    backbone: str
+    pretrained: bool | str
+    crop: tuple[int, int]
+    workers: int | None
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    loss: Literal["cross_entropy", "ohem", "dice", "cross_entropy+dice", "ohem+dice"]
+    class_weights: tuple[float, ...] | None
+    ema: float | None
+    precision: Literal["fp32", "bf16", "fp16"]
+
+
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in tree.items():
@@ -159,94 +200,27 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-BUILT_IN = resources.files(__package__) / "recipes"
+FIELDS = ("data.options", "model.options", *_flatten(Recipe().model_dump()))
+"""The dotted names of all fields."""
 
 
-def list_named(folder: Traversable) -> list[str]:
-    """Names of the built-in YAML files of a folder, without suffix."""
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+def dotted(common: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields by their dotted names, given by the last part of them: {"epochs": 5} is {"train.epochs": 5}.
 
-
-def list_recipes() -> list[str]:
-    """Names of the built-in recipes."""
-    return list_named(BUILT_IN)
-
-
-def read_named(what: str, name: str | Path, built_in: Traversable) -> Any:
-    """What a YAML file holds: a built-in one by its name, or the user's by its path.
-
-    Args:
-        what: it is called in messages ("recipe").
-        name: of a file in `built_in` without suffix, or a path that ends in .yaml or .yml.
-        built_in: the folder of the built-in ones.
-
-    Raises:
-        UserError: there is no such file, or it cannot be read or is no YAML.
+    A name that is no field, or several, stays as it is, for `load_recipe` to refuse.
     """
-    if str(name) in list_named(built_in):
-        text = (built_in / f"{name}.yaml").read_text(encoding="utf-8")
-    elif Path(name).suffix in (".yaml", ".yml"):
-        try:
-            text = Path(name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise UserError(f"cannot read the {what} {name}: {reason}") from None
-    else:
-        raise UserError(f"no {what} is called '{name}'.{nearest(str(name), list_named(built_in))} A file ends in .yaml")
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # an impossible date is a ValueError
-        where = getattr(error, "problem_mark", None)
-        line = f" (line {where.line + 1})" if where else ""
-        raise UserError(f"the {what} {name} is not valid YAML{line}: {getattr(error, 'problem', error)}") from None
-
-
-def _read_tree(name: str | Path, using: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The fields of a built-in recipe or of a file, laid over those of its `base`."""
-    if str(name) in using:
-        raise UserError(f"recipe {name} is its own base ({' → '.join((*using, str(name)))}); name another under 'base'")
-    tree = read_named("recipe", name, BUILT_IN) or {}
-    if not isinstance(tree, dict):
-        raise UserError(f"the recipe {name} must be a list of 'field: value' lines, not {type(tree).__name__}")
-    base = tree.pop("base", None)
-    if base is None:
-        return _laid_over({}, tree)
-    if not isinstance(base, str):
-        raise UserError(f"the recipe {name} has the base {base!r}; write the name of a recipe or a .yaml file")
-    if base not in list_recipes():
-        base = Path(name).parent / base
-    return _laid_over(_read_tree(base, (*using, str(name))), tree)
-
-
-def _merge(below: dict[str, Any], above: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        name = f"{prefix}{key}"
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and name not in WHOLE
-        merged[key] = _merge(merged[key], value, f"{name}.") if both else value
-    return merged
-
-
-def _parse_override(text: str) -> dict[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise UserError(f"--set takes field=value (as in train.epochs=5), not '{text}'")
-    try:
-        tree: Any = yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError):
-        tree = value
-    for part in reversed(key.strip().split(".")):
-        tree = {part: tree}
-    return dict(tree)
+    names = {name.rpartition(".")[2]: name for name in FIELDS if not name.endswith(".options")}
+    return {names.get(name, name): value for name, value in common.items()}
 
 
 def _explain(error: ValidationError) -> str:
     """The first fault of a recipe in one line: which field, what is wrong, which field was perhaps meant."""
     first = error.errors()[0]
-    names = [part for part in first["loc"] if isinstance(part, str)]
-    fields = [*_flatten(Recipe().model_dump()), "data", "model", "train", "data.options", "model.options"]
+    names = [part for part in first["loc"] if isinstance(part, str) and part not in ("afresh", "changed")]
+    fields = [*FIELDS, "data", "model", "train"]
     if first["type"] == "extra_forbidden":
-        elsewhere = [field for field in fields if field.split(".")[-1] == names[-1]]  # right, but in another group
+        last = {field.rpartition(".")[2]: field for field in fields}
+        elsewhere = [last[name] for name in get_close_matches(names[-1], last, cutoff=0.8)]  # perhaps of another group
         return f"the recipe has no field '{'.'.join(names)}'.{nearest('.'.join(names), elsewhere or fields)}"
     while len(names) > 1 and ".".join(names) not in fields:  # drop pydantic's names of the branches of a union
         names.pop()
@@ -256,38 +230,19 @@ def _explain(error: ValidationError) -> str:
     return f"recipe field '{'.'.join(names)}': {message[:1].lower()}{message[1:]}{got}{more}"
 
 
-def _with_network(layer: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """A file's or the command line's fields, with the network of the trained model that they start from, if any.
-
-    Also whether there is one: then its `model` takes the place of what lies below.
-    """
-    model = layer.get("model")
-    if not isinstance(model, Mapping) or not isinstance(model.get("init"), str) or "backbone" in model:
-        return layer, False
-    return {**layer, "model": _merge(model_fields(load_trained(model["init"])), model)}, True
-
-
-def _laid_over(below: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
-    layer, anew = _with_network(layer)
-    return _merge({**below, "model": {}} if anew else below, layer)
-
-
-def load_recipe(recipe: str | Path | Recipe, overrides: Iterable[str] = ()) -> Recipe:
+def load_recipe(recipe: str | Path | Recipe, fields: Mapping[str, Any] | None = None) -> Recipe:
     """Read and validate a recipe.
 
     Args:
         recipe: the name of a built-in one (`list_recipes`), a .yaml file, or a recipe.
-        overrides: `group.field=value` each, the value as YAML; later ones win.
+        fields: others to take the place of the recipe's, by their dotted names: {"train.epochs": 5}.
 
     Raises:
         UserError: an unknown recipe, a file that cannot be read, an unknown field (with the nearest names), or a value
             of the wrong type or range.
     """
-    tree = recipe.model_dump(mode="json") if isinstance(recipe, Recipe) else _read_tree(recipe)
-    given: dict[str, Any] = {}
-    for override in overrides:
-        given = _merge(given, _parse_override(override))
+    tree = recipe.model_dump(mode="json") if isinstance(recipe, Recipe) else read_tree(recipe)
     try:
-        return Recipe.model_validate(_laid_over(tree, given))
+        return Recipe.model_validate(lay_over(tree, tree_of(fields or {})))
     except ValidationError as error:
         raise UserError(_explain(error)) from None

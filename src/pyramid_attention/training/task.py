@@ -125,6 +125,14 @@ class SegmentationTask(pl.LightningModule):
         name, image, mask = sample
         self.validation.add(name, mask, self.segmenter(image).labels)
 
+    def on_validation_epoch_end(self) -> None:
+        """Tell callbacks how good the network is: `val_miou` and `val_pixel_accuracy` can be monitored."""
+        assert self.validation is not None
+        metrics = self.validation.metrics()
+        for name in ("miou", "pixel_accuracy"):
+            if metrics[name] is not None:  # all of the split is void
+                self.log(f"val_{name}", metrics[name], logger=False)
+
     def take_validation(self) -> dict[str, Any] | None:
         """The numbers of the validation since the last call (`Evaluation.metrics`), None where there was none."""
         validation, self.validation = self.validation, None

@@ -6,28 +6,34 @@ import logging
 import math
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from ..data import Dataset, check_samples, fit_masks, open_dataset, reduce_samples, remap_classes
+from ..classes import ClassTable
+from ..data import Dataset, fit_masks, open_dataset, remap_classes
 from ..errors import UserError
+from ..evaluation import check_classes
 from ..files import holds_files, owned
 from ..inference import Segmenter
 from ..inference.devices import is_out_of_memory, resolve_device
 from ..models import SegmentationModel, build_model
-from ..report.progress import progress
-from .initial import load_trained, start_from
-from .loaders import build_loaders
+from .initial import describe, load_trained, start_from
+from .loaders import build_loaders, open_samples
 from .monitor import Monitor
-from .recipe import Recipe, TrainRecipe, list_recipes, load_recipe
+from .recipe import CommonFields, ModelRecipe, Recipe, TrainRecipe, dotted, load_recipe
+from .recipe_files import list_recipes, tree_of
 from .run_folder import RunFolder, finished_epochs, last_checkpoint
 from .task import SegmentationTask
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # in typing from Python 3.11 on
 
 NO_EFFECT = ("data.path", "data.workers", "data.cache", "data.check")
 """Fields that may change when a run is resumed: the data may have moved, and the others do not touch the result."""
@@ -77,10 +83,10 @@ def _refuse_changes(asked: Recipe, stored: Recipe, folder: Path) -> None:
         )
 
 
-def settle(
-    data: str | Path,
+def resolve(
+    data: str | Path | Dataset,
     recipe: str | Path | Recipe | None = None,
-    overrides: Sequence[str] = (),
+    fields: Mapping[str, Any] | None = None,
     format: str | None = None,
     stored: Recipe | None = None,
 ) -> tuple[Recipe, Dataset]:
@@ -89,61 +95,51 @@ def settle(
     The data set has the masks and the classes that the recipe asks for (`data.resize_masks`, `data.classes`).
 
     Args:
-        data, recipe, overrides, format: as `train` takes them.
-        stored: the recipe of a run that is resumed.
+        data, recipe, fields, format: as `train` takes them.
+        stored: the recipe of a run that is resumed, where no other is named.
 
     Raises:
         UserError: as `load_recipe`, `open_dataset` and `remap_classes`.
     """
-    if recipe is None and stored is not None and not overrides:
-        recipe = stored
-    if recipe is None and str(data) == "shapes":
-        recipe = "shapes"
+    recipe = recipe or stored or ("shapes" if str(data) == "shapes" else None)
     if recipe is not None:
-        settled = load_recipe(recipe, overrides)
-        dataset = open_dataset(data, format or settled.data.format, **settled.data.options)
+        resolved = load_recipe(recipe, fields)
+        dataset = _opened(data, format or resolved.data.format, resolved.data.options)
     else:
-        dataset = open_dataset(data, format)
-        settled = load_recipe(dataset.format if dataset.format in list_recipes() else "finetune", overrides)
-        if settled.data.options or settled.data.format not in (None, dataset.format):
-            dataset = open_dataset(data, format or settled.data.format, **settled.data.options)
-    if settled.data.resize_masks:
+        dataset = _opened(data, format, {})
+        resolved = load_recipe(dataset.format if dataset.format in list_recipes() else "finetune", fields)
+        if resolved.data.options or resolved.data.format not in (None, dataset.format):
+            dataset = _opened(data, format or resolved.data.format, resolved.data.options)
+    if resolved.data.resize_masks:
         dataset = fit_masks(dataset)
-    if settled.data.classes is not None:
-        dataset = remap_classes(dataset, settled.data.classes)
-    return settled.with_data(str(data), dataset.format), dataset
+    if resolved.data.classes is not None:
+        dataset = remap_classes(dataset, resolved.data.classes)
+    path = dataset.root if isinstance(data, Dataset) else data
+    return resolved.with_data(None if path is None else str(path), dataset.format), dataset
 
 
-def check_data(recipe: Recipe, dataset: Dataset) -> None:
-    """Find what would corrupt a training: problems of the data set and, where the recipe checks, every broken file.
-
-    Raises:
-        UserError: the first problem found, and how many more there are.
-    """
-    dataset.refuse_problems()
-    samples = [dataset.split(name) for name in (recipe.data.train_split, recipe.data.val_split)]
-    if recipe.data.check and dataset.root is not None:
-        with progress("checking the data", sum(map(len, samples))) as advance:
-            for split in samples:
-                check_samples(split, advance)
+def _opened(data: str | Path | Dataset, format: str | None, options: Mapping[str, Any]) -> Dataset:
+    if not isinstance(data, Dataset):
+        return open_dataset(data, format, **options)
+    if options:
+        raise UserError("data.options are of the word shapes; data= is a data set that has been opened")
+    return data
 
 
-def build_network(recipe: Recipe, dataset: Dataset) -> SegmentationModel:
-    """The network of a recipe for the classes of a data set, as it is before training."""
-    model = recipe.model
-    torch.manual_seed(recipe.seed)
+def build_network(model: ModelRecipe, classes: ClassTable, seed: int) -> SegmentationModel:
+    """The network that a recipe describes, as it is before training."""
+    torch.manual_seed(seed)
     network = build_model(
         model.architecture,
-        num_classes=len(dataset.classes),
+        num_classes=len(classes),
         backbone=model.backbone,
         pretrained=model.pretrained,
         output_stride=model.output_stride,
-        in_channels=model.in_channels,
         context=model.context,
         decoder=model.decoder,
         **model.options,
     )
-    network.classes = dataset.classes
+    network.classes = classes
     return network
 
 
@@ -164,7 +160,7 @@ def _trainer(folder: Path, train: TrainRecipe, device: torch.device, callbacks: 
         num_sanity_val_steps=0,
         logger=TensorBoardLogger(folder, name=None, version="tensorboard"),
         callbacks=callbacks,
-        enable_checkpointing=False,  # RunFolder writes the checkpoint
+        enable_checkpointing=any(isinstance(one, Checkpoint) for one in callbacks),  # RunFolder writes one in any case
         enable_progress_bar=False,
         enable_model_summary=False,
     )
@@ -200,70 +196,110 @@ def _fit(trainer: pl.Trainer, task: SegmentationTask, loaders: tuple[Any, Any], 
 
 
 def train(
-    data: str | Path,
-    recipe: str | Path | Recipe | None = None,
-    overrides: Iterable[str] = (),
+    data: str | Path | Dataset,
+    recipe: str | Path | Recipe | SegmentationModel | None = None,
+    network: SegmentationModel | None = None,
     *,
+    callbacks: Sequence[pl.Callback] = (),
     out: str | Path | None = None,
     resume: bool = False,
     format: str | None = None,
     device: str = "auto",
+    fields: Mapping[str, Any] | None = None,
+    **common: Unpack[CommonFields],
 ) -> TrainResult:
     """Train a network and leave the best one in the run folder.
 
     Args:
-        data: a data set's folder in any format the readers know, or "shapes".
+        data: a data set's folder in any format the readers know, the word "shapes", or an opened data set.
         recipe: a built-in name, a .yaml file or a `Recipe`; by default "shapes", "camvid" or "finetune", by the format.
-        overrides: recipe fields as "train.epochs=5".
+            A network in its place is trained by that default.
+        network: a network to train as it is, in place, instead of the one that the recipe describes.
+        callbacks: Lightning's, called before those that write the run folder. `val_miou` can be monitored.
         out: the run folder; by default runs/NAME, with a number where that is taken.
         resume: go on with the run in `out`; where it was killed before it began, begin it.
         format: the reader's name; found by looking where it is not given.
         device: "auto", "cpu", "cuda" or "mps".
+        fields: recipe fields by their dotted names, as {"train.clip": 1.0}.
+        common: recipe fields by their own names, as epochs=20.
 
     Raises:
         UserError: anything in data, recipe, folder or machine that the user can mend.
     """
-    overrides = list(overrides)
+    if isinstance(recipe, SegmentationModel):
+        recipe, network = None, recipe
+    asked = {**(fields or {}), **dotted(common)}
+    if network is not None and "model" in tree_of(asked):
+        raise UserError("network= is trained as it is; leave out the recipe's fields of model")
     where = resolve_device(device)
+
+    def prepare(stored: Recipe | None) -> tuple[Recipe, Dataset]:
+        resolved, dataset = resolve(data, recipe, asked, format, stored)
+        model = describe(resolved.model) if network is None else None
+        return resolved.model_copy(update={"model": model}), dataset
+
     if out is None:
         if resume:
             raise UserError("resume=True needs out=, the folder of the run to go on with")
-        settled, dataset = settle(data, recipe, overrides, format)
+        resolved, dataset = prepare(None)
         name = dataset.format if dataset.root is None else dataset.root.resolve().name
         with owned(Path("runs") / name, "run", numbered=True) as folder:
-            return _train(folder, settled, dataset, None, where)
+            return _train(folder, resolved, dataset, network, callbacks, None, where)
     _stored_recipe(Path(out), resume)  # before anything is written there
     with owned(out, "run") as folder:
         stored = _stored_recipe(folder, resume)
-        settled, dataset = settle(data, recipe, overrides, format, stored)
+        resolved, dataset = prepare(stored)
         if stored is not None:
-            _refuse_changes(settled, stored, folder)
-        return _train(folder, settled, dataset, stored, where)
+            _refuse_changes(resolved, stored, folder)
+        return _train(folder, resolved, dataset, network, callbacks, stored, where)
 
 
-def _train(folder: Path, settled: Recipe, dataset: Dataset, stored: Recipe | None, where: torch.device) -> TrainResult:
+def _train(
+    folder: Path,
+    recipe: Recipe,
+    dataset: Dataset,
+    network: SegmentationModel | None,
+    callbacks: Sequence[pl.Callback],
+    stored: Recipe | None,
+    where: torch.device,
+) -> TrainResult:
     """Train into a folder that is ours, from its last checkpoint where there is one."""
     for note in dataset.notes:
         print(note, file=sys.stderr)
-    check_data(settled, dataset)
-    splits = (settled.data.train_split, settled.data.val_split)
-    samples = [reduce_samples(dataset.split(name), settled.data.reduce) for name in splits]
-    network = build_network(settled, dataset)
+    samples, val_samples = open_samples(recipe.data, dataset)
     checkpoint = last_checkpoint(folder) if last_checkpoint(folder).exists() else None
-    epochs_done = finished_epochs(checkpoint) if checkpoint else 0
-    if settled.model.init is not None and checkpoint is None:
-        start = start_from(network, load_trained(settled.model.init))
-        print(f"{settled.model.init}: {start}", file=sys.stderr)
-    loaders = build_loaders(settled, samples[0], samples[1], where, epochs_done)
-    steps = settled.train.epochs * math.ceil(len(loaders[0]) / settled.train.accumulate)
-    task = SegmentationTask(network, settled, steps)
-    if settled.train.channels_last:
+    if network is not None:
+        _take(network, dataset.classes)
+    else:
+        model = describe(recipe.model)
+        network = build_network(model, dataset.classes, recipe.seed)
+        if model.init is not None and checkpoint is None:
+            print(f"{model.init}: {start_from(network, load_trained(model.init))}", file=sys.stderr)
+    loaders = build_loaders(recipe, samples, val_samples, where, finished_epochs(checkpoint) if checkpoint else 0)
+    steps = recipe.train.epochs * math.ceil(len(loaders[0]) / recipe.train.accumulate)
+    task = SegmentationTask(network, recipe, steps)
+    if recipe.train.channels_last:
         task.to(memory_format=torch.channels_last)
-    run = RunFolder(folder, settled)
-    trainer = _trainer(folder, settled.train, where, [run, Monitor(run, settled.train.batch_size)])
+    run = RunFolder(folder, recipe)
+    trainer = _trainer(folder, recipe.train, where, [*callbacks, run, Monitor(run, recipe.train.batch_size)])
     if stored is None:
-        settled.save(folder / "recipe.yaml")  # from here on there is a run to resume
+        recipe.save(folder / "recipe.yaml")  # from here on there is a run to resume
     _fit(trainer, task, loaders, checkpoint)
-    run.finish(Segmenter.load(folder / "model", device=where.type), samples[1])
+    run.finish(Segmenter.load(folder / "model", device=where.type), val_samples)
     assert run.best is not None
-    return TrainResult(folder, folder / "model", run.best["miou"], run.best["epoch"], settled.data.val_split)
+    return TrainResult(folder, folder / "model", run.best["miou"], run.best["epoch"], recipe.data.val_split)
+
+
+def _take(network: SegmentationModel, classes: ClassTable) -> None:
+    """Make a network that was given ready for training on these classes.
+
+    Raises:
+        UserError: it was made for others, or for other images than RGB.
+    """
+    if len(network.mean) != 3:
+        raise UserError(f"network= takes images of {len(network.mean)} channels, and training reads RGB")
+    if network.classes is not None:
+        check_classes(network.classes, classes)
+    network.classes = classes
+    if not network.training:  # as it was loaded; a part that is meant to stay in evaluation mode is left so
+        network.train()
