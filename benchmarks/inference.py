@@ -292,7 +292,6 @@ def tiles(arguments: argparse.Namespace) -> dict[str, Any]:
     from pyramid_attention import Segmenter
     from pyramid_attention.data import open_dataset
     from pyramid_attention.evaluation import evaluate_samples
-    from pyramid_attention.inference.tiling import plan_tiles
 
     data = open_dataset(arguments.data)
     samples = data.split("val")
@@ -312,7 +311,8 @@ def tiles(arguments: argparse.Namespace) -> dict[str, Any]:
             image = sample.read_image()
             differs = tiled(image).labels != truth
             seam = np.zeros(truth.shape, bool)
-            spans = [plan_tiles(side, tiled._size, tiled._overlap) for side in truth.shape]
+            plan = tiled.plan(*truth.shape)
+            spans = [plan.rows, plan.columns]
             for axis, along in enumerate(spans):
                 for (_, end), (begin, _) in pairwise(along):
                     middle = (begin + end) // 2  # where the weight passes from one tile to the other

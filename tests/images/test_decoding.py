@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import warnings
 import zlib
 from pathlib import Path
@@ -14,12 +15,17 @@ from PIL import Image
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.errors import UserError
 from pyramid_attention.images import (
+    ArrayImage,
+    PillowImage,
+    as_reader,
     decode,
     image_size,
+    open_image,
     pixel_type,
     read_image,
     read_label_map,
     to_image_array,
+    windows,
     write_image,
     write_label_map,
 )
@@ -340,3 +346,64 @@ def test_an_image_is_written_in_the_format_of_its_suffix(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png", "c.bmp"]
     with pytest.raises(UserError, match="cannot write"):
         write_image(tmp_path / "no" / "a.png", COLOUR)
+
+
+@pytest.mark.parametrize("size", [(7, 5), (60, 41)])
+def test_windows_of_a_large_image_are_those_of_the_array_it_would_be(tmp_path, monkeypatch, size):
+    pixels = RANDOM.integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    monkeypatch.setattr(decode, "LARGE", 34)
+    monkeypatch.setattr(windows, "BAND", 100)
+    large, small = open_image(tmp_path / "a.png"), ArrayImage(pixels)
+    assert isinstance(large, PillowImage)
+    for image in (large, small):
+        assert (image.height, image.width) == size
+        np.testing.assert_array_equal(image.read((2, 7), (1, 4)), pixels[2:7, 1:4])
+        expected = np.asarray(Image.fromarray(pixels).resize((3, 9), Image.Resampling.BILINEAR))
+        np.testing.assert_array_equal(image.resized(9, 3), expected)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), pixels)
+    assert as_reader(large) is large
+
+
+def test_a_large_image_takes_no_second_copy_of_its_pixels_to_become_an_array(tmp_path):
+    Image.new("RGB", (3000, 4000)).save(tmp_path / "a.png")
+    tracemalloc.start()
+    pixels = read_image(tmp_path / "a.png")
+    peak = tracemalloc.get_traced_memory()[1]  # of Python and NumPy, not Pillow's own 4 bytes a pixel
+    tracemalloc.stop()
+    assert peak < 1.9 * pixels.nbytes
+
+
+def test_a_jpeg_too_short_for_its_size_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    Image.fromarray(np.tile(COLOUR, (12, 12, 1))).save(tmp_path / "a.jpg")
+    content = bytearray((tmp_path / "a.jpg").read_bytes())
+    frame = content.index(b"\xff\xc0")  # the frame's header: length, bits, height, width (ITU-T T.81, B.2.2)
+    content[frame + 5 : frame + 9] = struct.pack(">HH", 12000, 12000)
+    (tmp_path / "a.jpg").write_bytes(content)
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
+    told = f"a.jpg is damaged: {len(content):,} bytes of JPEG cannot hold 12000×12000 pixels; replace or remove it"
+    for read in (read_image, image_size, read_label_map):
+        with pytest.raises(UserError, match=told):
+            read(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_the_smallest_of_jpegs_are_read(tmp_path, progressive, mode):
+    """One colour, optimised Huffman tables, the coarsest quality: no encoder takes fewer bits."""
+    Image.new(mode, (2000, 2000)).save(tmp_path / "a.jpg", quality=1, optimize=True, progressive=progressive)
+    assert (read_image(tmp_path / "a.jpg") <= 1).all()
+
+
+def test_what_libtiff_complains_of_does_not_reach_stderr(tmp_path, capfd):
+    Image.fromarray(COLOUR).save(tmp_path / "a.tif", compression="tiff_lzw")
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    tags = struct.unpack_from("<I", content, 4)[0]
+    for index in range(struct.unpack_from("<H", content, tags)[0]):
+        place = tags + 2 + 12 * index
+        if struct.unpack_from("<H", content, place)[0] in (256, 257, 278):  # width, height, rows a strip
+            struct.pack_into("<HIHH", content, place + 2, 3, 1, 500, 0)
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.tif is damaged"):
+        read_image(tmp_path / "a.tif")
+    assert capfd.readouterr().err == ""

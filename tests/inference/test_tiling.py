@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tracemalloc
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,34 +12,18 @@ from hypothesis import strategies as st
 
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.errors import UserError
-from pyramid_attention.inference import Segmenter, SegmenterOptions, options, segmenter
+from pyramid_attention.inference import Segmenter, SegmenterOptions, options, plan
 from pyramid_attention.inference.engines.torch import TorchEngine
-from pyramid_attention.inference.tiling import blend_weights, plan_tiles
+from pyramid_attention.inference.plan import tile_spans
+from pyramid_attention.inference.tiling import blend_weights
 from pyramid_attention.inference.tta import AugmentedEngine
 from pyramid_attention.models import build_model
 
 
 @settings(deadline=None)
-@given(st.integers(1, 5000), st.integers(4, 40), st.integers(1, 20))
-def test_tiles_cover_a_side_and_overlap_by_as_much_as_was_asked_for(length, tile, overlap):
-    tile, overlap = 32 * tile, 32 * min(overlap, tile // 2)
-    tiles = plan_tiles(length, tile, overlap)
-    assert tiles[0][0] == 0
-    assert tiles[-1][1] == length
-    assert all(begin % 32 == 0 for begin, _ in tiles)
-    assert all(end - begin <= tile for begin, end in tiles[:-1])
-    assert tiles[-1][1] - tiles[-1][0] <= tile + 31
-    assert len({end - begin for begin, end in tiles[:-1]}) <= 1
-    for (_, end), (begin, _) in pairwise(tiles):
-        assert end - begin >= overlap
-    if length <= tile:
-        assert tiles == [(0, length)]
-
-
-@settings(deadline=None)
 @given(st.integers(200, 3000), st.sampled_from([32, 64]))
 def test_the_weights_of_every_point_add_up_to_one_and_a_border_counts_for_nothing(length, overlap):
-    tiles = plan_tiles(length, 128, overlap)
+    tiles = tile_spans(length, 128, overlap)
     begins, ends = [begin // 4 for begin, _ in tiles], [-(-end // 4) for _, end in tiles]
     trim = overlap // 16
     weights = blend_weights(begins, ends, trim, overlap / 8)
@@ -78,7 +61,7 @@ def test_where_the_margin_holds_the_receptive_field_tiled_equals_whole(size, ali
     image = make_image(*size)
     whole, tiled = Segmenter(engine)(image), Segmenter(engine, tile=768, overlap=384)(image)
     if max(size) > 768:
-        assert Segmenter(engine, tile=768).tiles(size)
+        assert Segmenter(engine, tile=768).plan(*size).tiled
     smaller = Segmenter(engine, tile=256, overlap=128)(image)  # the margin is 32 pixels: not enough
     assert (tiled.labels == whole.labels).mean() >= 0.999
     np.testing.assert_allclose(tiled.confidence, whole.confidence, atol=1e-4)
@@ -122,7 +105,7 @@ class Blank:
 
 
 def test_images_above_the_limit_are_tiled_and_others_are_not(monkeypatch):
-    for module in (segmenter, options):
+    for module in (plan, options):
         monkeypatch.setattr(module, "WHOLE_PIXELS", 1 << 16)  # 256×256
     engine = Blank()
     segment = Segmenter(engine)
@@ -133,8 +116,8 @@ def test_images_above_the_limit_are_tiled_and_others_are_not(monkeypatch):
     assert len(engine.seen) > 3
     assert all(height * width <= 1 << 16 for _, height, width, _ in engine.seen)
     assert (result.labels == 1).all()
-    assert not Segmenter(Blank(), tile=512).tiles((512, 512))
-    assert Segmenter(Blank(), tile=512).tiles((10, 513))
+    assert not Segmenter(Blank(), tile=512).plan(512, 512).tiled
+    assert Segmenter(Blank(), tile=512).plan(10, 513).tiled
 
 
 def test_the_confidence_of_tiles_is_the_same_asked_for_before_or_after():

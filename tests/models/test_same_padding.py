@@ -67,3 +67,8 @@ def test_images_of_other_sizes_are_extended_by_repeating_their_border():
 def test_backbones_with_another_padding_stay_as_they_are():
     assert not make_borders_constant(timm.create_model("resnet18"))
     assert Backbone("resnet18", 16, 3).size_divisor == 1
+
+
+def test_a_border_that_no_size_changes_asks_nothing_of_the_image():
+    # With output stride 16 this ResNet averages at stride 1, padded as in TensorFlow.
+    assert Backbone("test_resnet", 16, 3).size_divisor == 1

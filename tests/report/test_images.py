@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from pyramid_attention.classes import ClassTable
+from pyramid_attention.images import ArrayImage
 from pyramid_attention.inference import Segmentation
 from pyramid_attention.report.confusion import plot_confusion
 from pyramid_attention.report.curves import plot_curves
@@ -38,7 +39,7 @@ def test_an_overlay_keeps_the_images_pixels(size: tuple[int, int]) -> None:
     labels = np.zeros(size, np.uint8)
     labels[: size[0] // 2] = 1
     image = np.full((*size, 3), 100, np.uint8)
-    segmentation = Segmentation(labels, image, CLASSES, lambda: np.ones(size, np.float32))
+    segmentation = Segmentation(labels, CLASSES, ArrayImage(image), lambda: np.ones(size, np.float32))
     drawn = overlay_with_legend(segmentation, alpha=0.5)
     height, width = size
     assert drawn.shape[0] > height

@@ -27,10 +27,11 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from ..data import Dataset, Sample
 from ..errors import UserError
 from ..evaluation.evaluate import as_trained, check_classes, evaluate_samples
+from ..images import ArrayImage
 from ..inference import Segmenter
 from ..inference.engines.exported import INPUT, SCORES
 from ..inference.engines.onnxruntime import OnnxRuntimeEngine
-from ..inference.padding import pad
+from ..inference.plan import pad
 
 CALIBRATION_IMAGES = 32
 MEASURED_IMAGES = 500
@@ -214,7 +215,11 @@ class _Images(CalibrationDataReader):  # type: ignore[misc]  # has no types
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         """The next image as the graph takes it, or None after the last."""
         sample = next(self._samples, None)
-        return None if sample is None else {INPUT: pad(self._segmenter.shrunk(sample.read_image())[None], 32)}
+        if sample is None:
+            return None
+        image = ArrayImage(sample.read_image())
+        plan = self._segmenter.plan(image.height, image.width)
+        return {INPUT: pad(plan.prepare(image)[None], 32)}
 
 
 @contextmanager

@@ -5,7 +5,11 @@ from __future__ import annotations
 from .decode import (
     IMAGE_SUFFIXES,
     MAX_PIXELS,
+    as_reader,
+    encode_image,
+    encode_label_map,
     image_size,
+    open_image,
     pixel_type,
     read_image,
     read_label_map,
@@ -15,20 +19,29 @@ from .decode import (
 )
 from .raster import Place, Raster, Span, band_indices
 from .table import is_raster, open_raster
+from .windows import ArrayImage, ImageReader, PillowImage, read_whole
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
+    "ArrayImage",
+    "ImageReader",
+    "PillowImage",
     "Place",
     "Raster",
     "Span",
+    "as_reader",
     "band_indices",
+    "encode_image",
+    "encode_label_map",
     "image_size",
     "is_raster",
+    "open_image",
     "open_raster",
     "pixel_type",
     "read_image",
     "read_label_map",
+    "read_whole",
     "to_image_array",
     "write_image",
     "write_label_map",

@@ -1,32 +1,42 @@
-"""Decoding images and label maps, with limits, and writing label maps.
+"""Decoding images and label maps, with limits, and writing them.
 
-Every image that enters the program comes through `read_image`, every mask through `read_label_map`, so what a grey, a
-16-bit or a rotated image means is decided in one place (Pillow does the decoding).
+Every image that enters the program comes through `read_image` or `open_image`, every mask through `read_label_map`, so
+what a grey, a 16-bit or a rotated image means is decided in one place (Pillow does the decoding).
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, _imaging
 
 from ..classes import ClassTable
 from ..errors import UserError
 from ..files import whole_file
+from .windows import ArrayImage, ImageReader, PillowImage, read_whole
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm"})
 MAX_PIXELS = 150_000_000
 """Images with more pixels are refused before they are decoded, unless the caller allows more."""
+LARGE = 1 << 22
+"""Images with more pixels (4 megapixels) stay as Pillow decodes them, and only windows of them become arrays."""
+JPEG = ("JPEG", "MPO")
+LEAST_JPEG = 8 * 64
+"""Pixels a byte that no JPEG exceeds: a Huffman code takes a bit or more for each block of 8×8 pixels. libjpeg fills
+what is missing of a scan with grey and says nothing. (Arithmetic coding, which no camera writes, may take less for an
+image of one colour.)"""
 
 PathLike = str | os.PathLike[str]
-
 
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -57,6 +67,13 @@ def _opened(path: PathLike, decode: bool = True, max_pixels: int | None = None) 
                         f"{path} has {image.width}×{image.height} pixels, above the limit of {max_pixels:,}; scale it"
                         " down, or allow it where you trust the file (pan predict --max-pixels, or max_pixels=)"
                     )
+                if image.format in JPEG and os.stat(path).st_size * LEAST_JPEG < image.width * image.height:
+                    raise UserError(
+                        f"{path} is damaged: {os.stat(path).st_size:,} bytes of JPEG cannot hold"
+                        f" {image.width}×{image.height} pixels; replace or remove it"
+                    )
+                if image.format == "TIFF":
+                    _silence_libtiff()
                 if decode:
                     image.load()
                 yield image
@@ -74,6 +91,15 @@ def _opened(path: PathLike, decode: bool = True, max_pixels: int | None = None) 
         raise UserError(f"{path} is too large to be decoded ({error}); scale it down") from error
     except Exception as error:  # on a damaged file a decoder raises whatever it stumbles over (struct.error, TypeError)
         raise UserError(f"{path} is damaged and cannot be decoded ({error}); replace or remove it") from error
+
+
+@cache
+def _silence_libtiff() -> None:
+    """Keep libtiff from writing to stderr, where it names no file; what matters of it Pillow raises."""
+    with suppress(OSError, AttributeError):  # where libtiff is linked into Pillow, it cannot be reached
+        pillow = ctypes.CDLL(_imaging.__file__)
+        pillow.TIFFSetErrorHandler(None)
+        pillow.TIFFSetWarningHandler(None)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -111,18 +137,31 @@ def pixel_type(path: PathLike) -> str:
         return image.mode
 
 
-def _to_rgb(image: Image.Image, path: PathLike) -> NDArray[np.uint8]:
+def _reader(image: Image.Image, path: PathLike) -> ImageReader:
+    """What `read_image` says of the kinds of pixels; decoded and upright."""
     if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I"):
         values = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
             raise UserError(f"{path} has 32-bit values outside 0 to 65535; save it with 8 or 16 bits a channel")
         grey = ((values + 128) // 257).astype(np.uint8)  # 65535 = 257 × 255: rounds to the nearest, never stretches
-        return np.repeat(grey[:, :, None], 3, axis=2)
+        return ArrayImage(np.repeat(grey[:, :, None], 3, axis=2))
     if image.mode == "F":
         raise UserError(f"{path} holds floating-point values of unknown range; save it with 8 or 16 bits a channel")
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # Pillow's advice: a palette with transparency goes through RGBA
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    if image.mode != "RGB":
+        image = image.convert("RGB")
+    return PillowImage(image) if image.width * image.height > LARGE else ArrayImage(np.array(image))
+
+
+def open_image(path: PathLike, max_pixels: int | None = None) -> ImageReader:
+    """Decode an image as `read_image` does; a large one does not become an array as a whole.
+
+    Raises:
+        UserError: as `read_image`.
+    """
+    with _opened(path, max_pixels=max_pixels) as image:
+        return _reader(_upright(image), path)
 
 
 def read_image(path: PathLike, max_pixels: int | None = None) -> NDArray[np.uint8]:
@@ -134,14 +173,13 @@ def read_image(path: PathLike, max_pixels: int | None = None) -> NDArray[np.uint
 
     Args:
         path: of the file.
-        max_pixels: images with more are refused unread, since a file of some kilobytes can be one of gigabytes;
-            `MAX_PIXELS` by default.
+        max_pixels: images with more are refused before they are decoded, since a file of some kilobytes can be one of
+            gigabytes; `MAX_PIXELS` by default.
 
     Raises:
         UserError: the file is missing, truncated, no image, too large, or of floating-point values.
     """
-    with _opened(path, max_pixels=max_pixels) as image:
-        return _to_rgb(_upright(image), path)
+    return read_whole(open_image(path, max_pixels))
 
 
 def to_image_array(image: NDArray[np.generic] | Image.Image) -> NDArray[np.uint8]:
@@ -151,13 +189,26 @@ def to_image_array(image: NDArray[np.generic] | Image.Image) -> NDArray[np.uint8
         UserError: another shape or type, or a side of zero pixels.
     """
     if isinstance(image, Image.Image):
-        return _to_rgb(_upright(image), "the given image")
+        return read_whole(as_reader(image))
     array = np.asarray(image)
     if array.ndim == 2:
         array = np.repeat(array[:, :, None], 3, axis=2)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
         raise UserError(f"an image in memory is H×W×3 uint8 (RGB), not {array.dtype} of shape {array.shape}")
     return array
+
+
+def as_reader(image: NDArray[np.generic] | Image.Image | ImageReader) -> ImageReader:
+    """An image in memory, Pillow's or an array H×W or H×W×3 of uint8, as an `ImageReader`.
+
+    Raises:
+        UserError: as `to_image_array`.
+    """
+    if isinstance(image, ImageReader):
+        return image
+    if isinstance(image, Image.Image):
+        return _reader(_upright(image), "the given image")
+    return ArrayImage(to_image_array(image))
 
 
 def read_label_map(path: PathLike) -> NDArray[np.uint8] | NDArray[np.int32]:
@@ -169,7 +220,7 @@ def read_label_map(path: PathLike) -> NDArray[np.uint8] | NDArray[np.int32]:
         UserError: as `read_image`, and on a mask that holds colours instead of ids, or is a JPEG.
     """
     with _opened(path) as image:
-        lossy = image.format in ("JPEG", "MPO")
+        lossy = image.format in JPEG
         if image.mode in ("RGB", "RGBA"):
             rgb = np.asarray(image.convert("RGB"))
             if (rgb != rgb[:, :, :1]).any():
@@ -195,16 +246,27 @@ def _no_ids(path: PathLike) -> UserError:
 
 def write_label_map(path: PathLike, labels: NDArray[np.uint8], classes: ClassTable) -> None:
     """Write a label map (H×W uint8) as an indexed PNG with the classes' palette, whole or not at all."""
+    with whole_file(Path(path)) as temporary:
+        temporary.write_bytes(encode_label_map(labels, classes))
+
+
+def encode_label_map(labels: NDArray[np.uint8], classes: ClassTable) -> bytes:
+    """A label map (H×W uint8) as the bytes of an indexed PNG with the classes' palette."""
     image = Image.fromarray(labels)
     image.putpalette(classes.palette().tobytes())
-    write_image(path, image, compress_level=4)  # of label maps a seventh of the time of 6, for a fifth more bytes
+    return encode_image(image, "PNG", compress_level=4)  # a seventh of the time of 6, for a fifth more bytes
 
 
-def write_image(path: PathLike, pixels: NDArray[np.uint8] | Image.Image, **options: Any) -> None:
-    """Write an image (H×W or H×W×3 uint8, or Pillow's) in the format of the path's suffix, whole or not at all.
+def encode_image(pixels: NDArray[np.uint8] | Image.Image, format: str, **options: Any) -> bytes:
+    """An image (H×W or H×W×3 uint8, or Pillow's) as the bytes of a file; `format` and `options` are Pillow's."""
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    data = BytesIO()
+    image.save(data, format, **options)
+    return data.getvalue()
 
-    `options` are those of Pillow's writer for the format.
-    """
+
+def write_image(path: PathLike, pixels: NDArray[np.uint8] | Image.Image) -> None:
+    """Write an image (H×W or H×W×3 uint8, or Pillow's) in the format of the path's suffix, whole or not at all."""
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     with whole_file(Path(path)) as temporary:
-        image.save(temporary, **options)
+        image.save(temporary)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .options import DEFAULT_MODEL, SegmenterOptions
-    from .segmenter import Segmentation, Segmenter
+    from .segmentation import Segmentation
+    from .segmenter import Segmenter
 
 __all__ = ["DEFAULT_MODEL", "Segmentation", "Segmenter", "SegmenterOptions"]
 
 _HOMES = {
     "DEFAULT_MODEL": ".options",
-    "Segmentation": ".segmenter",
+    "Segmentation": ".segmentation",
     "Segmenter": ".segmenter",
     "SegmenterOptions": ".options",
 }

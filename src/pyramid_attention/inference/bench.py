@@ -139,7 +139,7 @@ def _measure(model: str, options: SegmenterOptions, size: tuple[int, int], round
     alone, together, products = [], [], []
     for number in range(rounds + 2):
         alone.append(_seconds(lambda: segmenter(image)))
-        if number % 4 == 0 and not segmenter.tiles(image.shape):
+        if number % 4 == 0 and not segmenter.plan(*size).tiled:
             together.append(_seconds(lambda: segmenter.batch(group)))
         memory = peak_memory()  # before the matrices
         products.append(matrix_product())

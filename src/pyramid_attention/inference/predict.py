@@ -16,7 +16,8 @@ from ..errors import UserError, check_failures
 from ..files import make_folder
 from ..images import read_image
 from .prefetch import prefetch
-from .segmenter import Segmentation, Segmenter
+from .segmentation import Segmentation
+from .segmenter import Segmenter
 from .sources import Failure, Source, Sources, find_sources
 from .writers import Render, write_results
 
@@ -170,7 +171,8 @@ def _groups(segmenter: Segmenter, readings: Iterable[tuple[Source, Future[NDArra
         try:
             image = reading.result()
             one = source, image
-            own = None if segmenter.tiles(image.shape) else image.shape
+            plan = segmenter.plan(*image.shape[:2])
+            own = None if plan.tiled else image.shape
         except UserError as error:
             one = source, error
         if group and (own is None or own != shape or room < 1):
@@ -178,7 +180,7 @@ def _groups(segmenter: Segmenter, readings: Iterable[tuple[Source, Future[NDArra
             group = []
         if not group:
             shape = own
-            room = 1 if own is None else min(GROUP, max(1, GROUP_PIXELS // math.prod(segmenter.seen_size(*own[:2]))))
+            room = 1 if own is None else min(GROUP, max(1, GROUP_PIXELS // math.prod(segmenter.plan(*own[:2]).resized)))
         group.append(one)
         room -= 1
     if group:

@@ -8,58 +8,27 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from ..classes import ClassTable
-from ..images import read_image, to_image_array
+from ..images import ImageReader, as_reader, open_image
 from .engines import Engine
-from .options import DEFAULT_MODEL, WHOLE_PIXELS, SegmenterOptions
-from .padding import pad
-from .tiling import segment_tiles
-from .upsample import Axis, best_labels, confidence
+from .options import DEFAULT_MODEL, SegmenterOptions
+from .plan import Plan, plan_image
+from .segmentation import Segmentation
+from .tiling import Rows, segment_tiles
+from .upsample import best_labels, confidence
 
 if TYPE_CHECKING:
     from ..models import SegmentationModel
 
-Scalar = TypeVar("Scalar", np.uint8, np.float32)
 MAX_SIZE = "max_size"
 """The metadata's name for the side to which a model asks larger images to be shrunk."""
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """What a network sees in an image of H×W pixels."""
-
-    labels: NDArray[np.uint8]
-    """H×W class ids."""
-    image: NDArray[np.uint8]
-    """The image itself, H×W×3 RGB, upright."""
-    classes: ClassTable
-    find_confidence: Callable[[], NDArray[np.float32]] = field(repr=False)
-    """Computes `confidence`."""
-
-    @cached_property
-    def confidence(self) -> NDArray[np.float32]:
-        """H×W softmax probability of the chosen class, 0 … 1; computed when it is first asked for."""
-        return self.find_confidence()
-
-    def overlay(self, alpha: float = 0.5) -> NDArray[np.uint8]:
-        """The classes' colours laid over the image: H×W×3 uint8, (1 − alpha) × image + alpha × colour.
-
-        Raises:
-            ValueError: alpha outside 0 … 1.
-        """
-        if not 0 <= alpha <= 1:
-            raise ValueError(f"alpha is the weight of the colours, 0 to 1, not {alpha}")
-        colours = Image.fromarray(self.classes.colourise(self.labels))
-        return np.array(Image.blend(Image.fromarray(self.image), colours, alpha))
 
 
 class Segmenter:
@@ -129,87 +98,84 @@ class Segmenter:
         options = SegmenterOptions.of(options, fields)
         return cls(load_engine(model, options), options)
 
+    def plan(self, height: int, width: int) -> Plan:
+        """How an image of so many pixels is segmented."""
+        return plan_image(
+            height,
+            width,
+            self.options,
+            max_size=self.max_size,
+            size_divisor=self.engine.size_divisor,
+            align_corners=self.engine.align_corners,
+        )
+
     def __call__(
-        self, given: str | os.PathLike[str] | NDArray[np.generic] | Image.Image, *, with_confidence: bool = False
+        self,
+        image: str | os.PathLike[str] | NDArray[np.generic] | Image.Image | ImageReader,
+        *,
+        with_confidence: bool = False,
     ) -> Segmentation:
-        """Segment an image: a path, an array H×W×3 (or H×W, grey) of uint8, or a Pillow image.
+        """Segment an image.
 
         Args:
-            image: which.
+            image: a path, an array H×W×3 (or H×W, grey) of uint8, a Pillow image, or one that is read by windows.
             with_confidence: the confidence will be asked for; saves segmenting the tiles of a large image once more.
 
         Raises:
             UserError: the image cannot be read, or memory does not hold it.
         """
-        image = read_image(given) if isinstance(given, (str, os.PathLike)) else to_image_array(given)
-        if not self.tiles(image.shape):
-            return self.batch([image])[0]
-        tile, overlap = self.options.tile_size, self.options.tile_overlap
-        seen = self.shrunk(image)
-        labels, certain = segment_tiles(self.engine, seen, tile, overlap, with_confidence)
+        reader = open_image(image) if isinstance(image, (str, os.PathLike)) else as_reader(image)
+        if not self.plan(reader.height, reader.width).tiled:
+            return self.batch([reader])[0]
+        labels, confidence = self._gather(reader, with_confidence)
 
-        def find() -> NDArray[np.float32]:
-            found = certain if certain is not None else segment_tiles(self.engine, seen, tile, overlap, True)[1]
+        def find_confidence() -> NDArray[np.float32]:
+            found = self._gather(reader, True)[1] if confidence is None else confidence
             assert found is not None
-            return _nearest(found, image.shape)
+            return found
 
-        return Segmentation(_nearest(labels, image.shape), image, self.classes, find)
+        return Segmentation(labels, self.classes, reader, find_confidence)
 
-    def seen_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width in which the network sees an image."""
-        if self.max_size is None or max(height, width) <= self.max_size:
-            return height, width
-        factor = self.max_size / max(height, width)
-        return max(1, round(height * factor)), max(1, round(width * factor))
-
-    def shrunk(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The image as the network sees it; each new pixel a weighted mean of those it stands for."""
-        height, width = self.seen_size(*image.shape[:2])
-        if (height, width) == image.shape[:2]:
-            return image
-        return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
-
-    def tiles(self, shape: Sequence[int]) -> bool:
-        """Whether an image of `shape` = (H, W, …) is segmented by tiles."""
-        height, width = self.seen_size(*shape[:2])
-        return (
-            height * width > WHOLE_PIXELS if self.options.tile is None else max(height, width) > self.options.tile_size
-        )
-
-    def _axis(self, points: int, padded: int, seen: int, pixels: int) -> Axis:
-        """Where the pixels of one side of an image lie between the points of its scores."""
-        aligned = self.engine.align_corners
-        if seen == pixels:
-            return Axis.between(points, padded, aligned).part(0, pixels)
-        return Axis.between(points, pixels, aligned, covered=(seen - aligned) / max(padded - aligned, 1))
-
-    def batch(self, images: Sequence[NDArray[np.uint8]]) -> list[Segmentation]:
-        """Segment several images of one size H×W×3 (uint8) at once, none of them by tiles.
+    def batch(self, images: Sequence[NDArray[np.generic] | ImageReader]) -> list[Segmentation]:
+        """Segment several images of one size at once, none of them by tiles.
 
         Raises:
-            UserError: memory does not hold them.
+            UserError: one is no image, or memory does not hold them.
         """
-        seen = [self.shrunk(image) for image in images]
-        pixels = pad(np.stack(seen), self.engine.size_divisor)
-        scores = self.engine(pixels)
-        rows, columns = (
-            self._axis(points, pixels.shape[axis + 1], seen[0].shape[axis], images[0].shape[axis])
-            for axis, points in enumerate(scores.shape[2:])
-        )
+        readers = [as_reader(image) for image in images]
+        plan = self.plan(readers[0].height, readers[0].width)
+        logits = self.engine(np.stack([plan.prepare(reader) for reader in readers]))
+        axes = plan.axes(logits.shape[2:])
 
-        def segmentation(image: NDArray[np.uint8], own: NDArray[np.float32]) -> Segmentation:
-            labels = best_labels(own, rows, columns)
-            return Segmentation(labels, image, self.classes, lambda: confidence(own, rows, columns))
+        def segmentation(reader: ImageReader, own: NDArray[np.float32]) -> Segmentation:
+            return Segmentation(best_labels(own, *axes), self.classes, reader, lambda: confidence(own, *axes))
 
-        return [segmentation(image, own) for image, own in zip(images, scores, strict=True)]
+        return [segmentation(reader, own) for reader, own in zip(readers, logits, strict=True)]
 
+    def rows(self, image: ImageReader, *, with_confidence: bool = False) -> Iterator[Rows]:
+        """Segment an image of any size, and yield its rows from the top as they are done.
 
-def _nearest(values: NDArray[Scalar], shape: Sequence[int]) -> NDArray[Scalar]:
-    """An array h×w at the size H×W of a `shape` = (H, W, …): of each pixel the nearest."""
-    if values.shape == tuple(shape[:2]):
-        return values
-    rows, columns = (
-        (2 * np.arange(new) + 1) * old // (2 * new) for old, new in zip(values.shape, shape[:2], strict=True)
-    )
-    result: NDArray[Scalar] = values.take(rows, axis=0).take(columns, axis=1)
-    return result
+        Neither the image nor its labels are held as a whole where it is segmented by tiles.
+
+        Raises:
+            UserError: a window of the image cannot be read, or memory does not hold a row of tiles.
+        """
+        plan = self.plan(image.height, image.width)
+        if plan.tiled:
+            yield from segment_tiles(self.engine, plan, image, with_confidence)
+        else:
+            whole = self.batch([image])[0]
+            yield Rows(0, whole.labels, whole.confidence if with_confidence else None)
+
+    def _gather(
+        self, image: ImageReader, with_confidence: bool
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+        """The labels of an image that is segmented by tiles and, if asked for, their confidence."""
+        labels = np.empty((image.height, image.width), np.uint8)
+        certain = np.empty(labels.shape, np.float32) if with_confidence else None
+        for rows in self.rows(image, with_confidence=with_confidence):
+            place = slice(rows.top, rows.top + len(rows.labels))
+            labels[place] = rows.labels
+            if certain is not None:
+                certain[place] = rows.confidence
+        return labels, certain

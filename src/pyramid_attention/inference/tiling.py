@@ -1,44 +1,45 @@
-"""Images too large to be segmented at once: overlapping tiles, their scores blended, in bounded memory.
+"""Images too large to be segmented at once: overlapping tiles, their logits blended, in bounded memory.
 
-Tiles begin at multiples of 32 pixels, so that the points of their scores are points of the whole image's grid. Where
-two tiles overlap, the outer quarter of the overlap counts for nothing (there the tile's border disturbs the scores) and
-over the middle half the weight goes from one to the other linearly. The blended scores are turned into labels a band of
-tiles at a time: besides image and labels only one band is held, whatever the height.
+Tiles begin at multiples of 32 pixels, so that the points of their logits are points of the whole image's grid. Where
+two tiles overlap, the outer quarter of the overlap counts for nothing (there the tile's border disturbs the logits) and
+over the middle half the weight goes from one to the other linearly. The image is read by windows, and the blended
+logits are turned into labels a row of tiles at a time: only the logits of one row of tiles are held, whatever the
+height.
 
-A network without global pooling whose receptive field reaches no further than a quarter of the overlap gives the scores
-of the whole image. One with global pooling, as PAN, sees the tile instead of the image.
+A network without global pooling whose receptive field reaches no further than a quarter of the overlap gives the logits
+of the whole image. One with global pooling, as PAN, pools over the tile instead of the image.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ..images import ImageReader, Span
 from .engines import Engine
-from .options import MIN_SIDE, STEP
-from .padding import pad
-from .upsample import Axis, best_labels, confidence
+from .plan import Plan, pad
+from .upsample import best_labels, confidence
 
-Span = tuple[int, int]
-"""Where a tile begins and ends along a side, in pixels."""
+Value = TypeVar("Value", np.uint8, np.float32)
 
 
-def plan_tiles(length: int, tile: int, overlap: int) -> list[Span]:
-    """The tiles along a side, as few as will do, as small as these may be, all but the last equally large.
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of an image, segmented, from the row `top` on.
 
-    Args:
-        length: of the side, in pixels.
-        tile: the largest tile; a multiple of 32 (the last may be up to 31 pixels larger).
-        overlap: of neighbours at least; a multiple of 32, at most half a tile.
+    Attributes:
+        top: number of the first row.
+        labels: h×W uint8.
+        confidence: h×W float32 where it is asked for: the softmax probability of each label.
     """
-    if length <= tile:
-        return [(0, length)]
-    lap = overlap + STEP  # rounding a beginning down to a multiple may cost as much
-    count = -(-(length - tile) // (tile - lap)) + 1
-    size = -(-(length + (count - 1) * lap) // count)
-    size = min(tile, -(-size // STEP) * STEP)
-    begins = [index * (length - size) // (count - 1) // STEP * STEP for index in range(count)]
-    return [*((begin, begin + size) for begin in begins[:-1]), (begins[-1], length)]
+
+    top: int
+    labels: NDArray[np.uint8]
+    confidence: NDArray[np.float32] | None
 
 
 def blend_weights(begins: list[int], ends: list[int], trim: float, ramp: float) -> list[NDArray[np.float32]]:
@@ -63,69 +64,91 @@ def blend_weights(begins: list[int], ends: list[int], trim: float, ramp: float) 
     ]
 
 
-def segment_tiles(
-    engine: Engine, image: NDArray[np.uint8], tile: int, overlap: int, with_confidence: bool
-) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
-    """Segment an image by its tiles.
+def segment_tiles(engine: Engine, plan: Plan, image: ImageReader, with_confidence: bool = False) -> Iterator[Rows]:
+    """Segment an image by the tiles of its plan, and yield its rows from the top as they are done.
+
+    Where the plan resizes the image, each pixel has the label of the nearest one of the resized image.
 
     Args:
-        engine: scores each tile.
-        image: H×W×3 (uint8).
-        tile, overlap: see `plan_tiles`.
+        engine: gives the logits of each tile.
+        plan: of the image.
+        image: whose windows are read, each tile's once (those of the first and last tile before the others).
         with_confidence: compute the confidence, too.
 
-    Returns:
-        labels H×W (uint8) and, if asked for, the softmax probability of each label, H×W (float32).
-
     Raises:
-        UserError: as the engine.
+        UserError: as the engine, or where a window cannot be read.
     """
-    height, width = image.shape[:2]
-    bands, columns = plan_tiles(height, tile, overlap), plan_tiles(width, tile, overlap)
+    image = plan.resize(image)
+    height, width = plan.size
+    from_rows, from_columns = _nearest(height, plan.resized[0]), _nearest(width, plan.resized[1])
+    top = 0
+    for rows in _segment(engine, plan, image, with_confidence):
+        if plan.resized == plan.size:
+            yield rows
+            continue
+        until = int(np.searchsorted(from_rows, rows.top + len(rows.labels)))
+        chosen = from_rows[top:until] - rows.top
+        yield Rows(
+            top,
+            _chosen(rows.labels, chosen, from_columns),
+            None if rows.confidence is None else _chosen(rows.confidence, chosen, from_columns),
+        )
+        top = until
 
-    def score(band: Span, column: Span) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = engine(pad(image[None, slice(*band), slice(*column)], engine.size_divisor))[0]
-        return scores
 
-    # Two tiles tell how many points there are: the first how many for a pixel, the last how many at the end.
-    ready = {where: score(*where) for where in {(bands[0], columns[0]), (bands[-1], columns[-1])}}
-    first, last = ready[bands[0], columns[0]], ready[bands[-1], columns[-1]]
-    tops, bottoms = _points(bands, first.shape[1], last.shape[1])
-    lefts, rights = _points(columns, first.shape[2], last.shape[2])
-    density = first.shape[1] / (bands[0][1] - bands[0][0])
-    trim, ramp = overlap / 4 * density, overlap / 2 * density
+def _segment(engine: Engine, plan: Plan, image: ImageReader, with_confidence: bool) -> Iterator[Rows]:
+    """`segment_tiles` of the resized image."""
+
+    def logits_of(rows: Span, columns: Span) -> NDArray[np.float32]:
+        logits: NDArray[np.float32] = engine(pad(image.read(rows, columns)[None], plan.size_divisor))[0]
+        return logits
+
+    # Two tiles show how many points there are: the first how many for a pixel, the last how many at the end.
+    ends = {(plan.rows[0], plan.columns[0]), (plan.rows[-1], plan.columns[-1])}
+    ready = {where: logits_of(*where) for where in ends}
+    first, last = ready[plan.rows[0], plan.columns[0]], ready[plan.rows[-1], plan.columns[-1]]
+    tops, bottoms = _points(plan.rows, first.shape[1], last.shape[1])
+    lefts, rights = _points(plan.columns, first.shape[2], last.shape[2])
+    density = first.shape[1] / (plan.rows[0][1] - plan.rows[0][0])
+    trim, ramp = plan.overlap / 4 * density, plan.overlap / 2 * density
     down, across = blend_weights(tops, bottoms, trim, ramp), blend_weights(lefts, rights, trim, ramp)
-    seen = [max(MIN_SIDE, -(-side // engine.size_divisor) * engine.size_divisor) for side in (height, width)]
-    rows = Axis.between(bottoms[-1], seen[0], engine.align_corners).part(0, height)
-    sides = Axis.between(rights[-1], seen[1], engine.align_corners).part(0, width)
+    row_axis, column_axis = plan.axes((bottoms[-1], rights[-1]), plan.resized)
 
-    labels = np.empty((height, width), np.uint8)
-    certain = np.empty((height, width), np.float32) if with_confidence else None
-    held = np.zeros((len(first), 0, rights[-1]), np.float32)  # the blended scores from the point `begin` on
+    held = np.zeros((len(first), 0, rights[-1]), np.float32)  # the blended logits from the point `begin` on
     begin = done = 0
-    for index, band in enumerate(bands):
-        more = np.zeros((len(first), bottoms[index] - begin - held.shape[1], rights[-1]), np.float32)
-        held = np.concatenate((held, more), axis=1)
-        for number, column in enumerate(columns):
-            scores = ready.pop((band, column), None)
-            if scores is None:
-                scores = score(band, column)
+    for index, rows in enumerate(plan.rows):
+        grown = np.zeros((len(first), bottoms[index] - begin, rights[-1]), np.float32)
+        grown[:, : held.shape[1]] = held
+        held = grown
+        for number, columns in enumerate(plan.columns):
+            logits = ready.pop((rows, columns), None)
+            if logits is None:
+                logits = logits_of(rows, columns)
             place = held[:, tops[index] - begin : bottoms[index] - begin, lefts[number] : rights[number]]
-            place += scores * (down[index][:, None] * across[number])
-        settled = tops[index + 1] if index + 1 < len(bands) else bottoms[-1]
-        until = int(np.searchsorted(rows.above, settled))  # rows of pixels between points that no other tile changes
-        part = rows.part(done, until, begin)
-        labels[done:until] = best_labels(held, part, sides)
-        if certain is not None:
-            certain[done:until] = confidence(held, part, sides)
-        if until < height:
-            held, begin = held[:, rows.below[until] - begin :], int(rows.below[until])
+            place += logits * (down[index][:, None] * across[number])
+        final = tops[index + 1] if index + 1 < len(plan.rows) else bottoms[-1]
+        until = int(np.searchsorted(row_axis.above, final))  # rows of pixels between points that no other tile changes
+        part = row_axis.part(done, until, begin)
+        yield Rows(
+            done, best_labels(held, part, column_axis), confidence(held, part, column_axis) if with_confidence else None
+        )
+        if until < plan.resized[0]:
+            held, begin = held[:, row_axis.below[until] - begin :].copy(), int(row_axis.below[until])
         done = until
-    return labels, certain
 
 
-def _points(spans: list[Span], first: int, last: int) -> tuple[list[int], list[int]]:
+def _points(spans: Sequence[Span], first: int, last: int) -> tuple[list[int], list[int]]:
     """Where tiles begin and end along a side in points, from the number of points of the first and of the last tile."""
     size = spans[0][1] - spans[0][0]
     begins = [begin * first // size for begin, _ in spans]
     return begins, [*(begin + first for begin in begins[:-1]), begins[-1] + last]
+
+
+def _nearest(pixels: int, resized: int) -> NDArray[np.int64]:
+    """For each pixel of a side the nearest of the resized side."""
+    return (2 * np.arange(pixels) + 1) * resized // (2 * pixels)
+
+
+def _chosen(values: NDArray[Value], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[Value]:
+    result: NDArray[Value] = values.take(rows, axis=0).take(columns, axis=1)
+    return result

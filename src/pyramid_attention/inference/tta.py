@@ -1,9 +1,9 @@
 """Test-time augmentation as the paper evaluates: six scales and left-right flip, averaged (Li et al., BMVC 2018).
 
-What is averaged are class probabilities: the scores of each of the twelve views are brought to one grid bilinearly,
+What is averaged are class probabilities: the logits of each of the twelve views are brought to one grid bilinearly,
 that of the largest view, then softmax. The paper says "scores averaged" and not which. Probabilities give each view one
-vote, however large its scores, and their mean is a probability again. Its logarithm is what the engine gives: the
-softmax of that is the mean, so labels, confidence and tiling go on from it as from any network's scores.
+vote, however large its logits, and their mean is a probability again. Its logarithm is what the engine gives: the
+softmax of that is the mean, so labels, confidence and tiling go on from it as from any network's logits.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from ..images import ArrayImage, read_whole
 from .engines import Engine
-from .padding import pad
-from .upsample import Axis, interpolate
+from .plan import Plan, pad
+from .upsample import interpolate
 
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 LEAST = 1e-12
-"""The smallest mean probability that is told from none."""
+"""The smallest mean probability that is distinguished from none."""
 
 
 class AugmentedEngine:
@@ -37,46 +37,38 @@ class AugmentedEngine:
         return self.engine.metadata
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Score images N×H×W×3 (uint8) → N×C×h×w (float32): the logarithms of the mean probabilities.
+        """Run the network on images N×H×W×3 (uint8) → N×C×h×w (float32): the logarithms of the mean probabilities.
 
         Raises:
             UserError: as the engine.
         """
         total: NDArray[np.float32] | None = None
         for scale in sorted(SCALES, reverse=True):
-            views = self._probabilities(_scaled(images, scale), None if total is None else total.shape[-2:])
-            total = views if total is None else total + views
+            probabilities = self._probabilities(images, scale, None if total is None else total.shape[2:])
+            total = probabilities if total is None else total + probabilities
         assert total is not None
         return np.log(np.maximum(total / (2 * len(SCALES)), LEAST))
 
-    def _probabilities(self, images: NDArray[np.uint8], grid: tuple[int, ...] | None) -> NDArray[np.float32]:
-        """The sum of the probabilities of images and of their mirror images at the points of a grid: N×C×h×w.
+    def _probabilities(
+        self, images: NDArray[np.uint8], scale: float, grid: tuple[int, ...] | None
+    ) -> NDArray[np.float32]:
+        """The sum of the probabilities of the images at a scale and of their mirror images, on a grid: N×C×h×w.
 
         Without a grid at the network's own points.
         """
+        height, width = images.shape[1:3]
+        size = max(1, round(height * scale)), max(1, round(width * scale))
+        plan = Plan((height, width), size, self.size_divisor, self.align_corners)
+        scaled = np.stack([read_whole(plan.resize(ArrayImage(image))) for image in images])
 
         def view(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-            padded = pad(images, self.size_divisor)
-            scores = self.engine(padded)
-            axes = []
-            for points, seen, side, wanted in zip(
-                scores.shape[2:], padded.shape[1:3], images.shape[1:3], grid or scores.shape[2:], strict=True
-            ):
-                axes.append(Axis.between(points, wanted, self.align_corners, side / seen))
-            brought = np.stack([interpolate(one, *axes) for one in scores])
-            brought -= brought.max(axis=1, keepdims=True)
-            odds: NDArray[np.float32] = np.exp(brought)
-            odds /= odds.sum(axis=1, keepdims=True)
-            return odds
+            logits = self.engine(pad(images, self.size_divisor))
+            rows, columns = plan.axes(logits.shape[2:], grid or logits.shape[2:])
+            probabilities = np.stack([interpolate(one, rows, columns) for one in logits])
+            probabilities -= probabilities.max(axis=1, keepdims=True)
+            np.exp(probabilities, out=probabilities)
+            probabilities /= probabilities.sum(axis=1, keepdims=True)
+            return probabilities
 
         # First mirror, last mirror back: so a mirrored image gives the mirrored result to the bit.
-        return view(images) + view(images[:, :, ::-1])[..., ::-1]
-
-
-def _scaled(images: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
-    """Images N×H×W×3 at another size, as training scales them: bilinear, antialiased."""
-    if scale == 1:
-        return images
-    height, width = images.shape[1:3]
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)) for image in images])
+        return view(scaled) + view(scaled[:, :, ::-1])[..., ::-1]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..files import make_folder
 from ..images import write_image, write_label_map
-from .segmenter import Segmentation
+from .segmentation import Segmentation
 from .sources import Source
 
 Render = Callable[[Segmentation], NDArray[np.uint8]]

@@ -80,11 +80,12 @@ def make_borders_constant(body: nn.Module) -> bool:
     their names.
     """
     found = False
+    layer: Any
     for layer in body.modules():
         # The standardising convolutions know whether their border depends on the size, and would add it themselves.
         if type(layer) in BORDERED and getattr(layer, "same_pad", True):
             layer.__class__ = BORDERED[type(layer)]
             if isinstance(layer, (StdConv2dSame, ScaledStdConv2dSame)):
                 layer.same_pad = False
-            found = True
+            found = found or max(layer.stride) > 1  # at stride 1 no size changes the border
     return found
