@@ -149,8 +149,8 @@ def test_ids_outside_the_table_are_told_all_the_same(tmp_path: Path) -> None:
 
 
 def test_a_recipe_names_the_classes_in_an_order_that_counts(tmp_path: Path) -> None:
-    first = load_recipe("finetune", ["data.classes={a: [x], b: [y, z]}"])
-    other = load_recipe("finetune", ["data.classes={b: [y, z], a: [x]}"])
+    first = load_recipe("finetune", {"data.classes": {"a": ["x"], "b": ["y", "z"]}})
+    other = load_recipe("finetune", {"data.classes": {"b": ["y", "z"], "a": ["x"]}})
     assert first.data.classes == {"a": ["x"], "b": ["y", "z"]}
     assert first.differences(other) == ["data.classes"]
     assert first.differences(load_recipe("finetune")) == ["data.classes"]
@@ -158,13 +158,13 @@ def test_a_recipe_names_the_classes_in_an_order_that_counts(tmp_path: Path) -> N
     assert load_recipe(tmp_path / "recipe.yaml").differences(first) == []
     (tmp_path / "mine.yaml").write_text("base: recipe.yaml\ndata: {classes: {c: [x]}}")
     assert load_recipe(tmp_path / "mine.yaml").data.classes == {"c": ["x"]}
-    assert load_recipe(tmp_path / "mine.yaml", ["data.classes=null"]).data.classes is None
+    assert load_recipe(tmp_path / "mine.yaml", {"data.classes": None}).data.classes is None
 
 
-@pytest.mark.parametrize("value", ["{}", "[a]", "{a: b}", "{a: []}", "{1: [b]}", "{a: [no]}"])
-def test_classes_that_are_no_mapping_to_lists_of_names(value: str) -> None:
+@pytest.mark.parametrize("value", [{}, ["a"], {"a": "b"}, {"a": []}, {1: ["b"]}, {"a": [False]}])
+def test_classes_that_are_no_mapping_to_lists_of_names(value: object) -> None:
     with pytest.raises(UserError, match=r"recipe field 'data\.classes'"):
-        load_recipe("finetune", [f"data.classes={value}"])
+        load_recipe("finetune", {"data.classes": value})
 
 
 # Training and evaluation
@@ -172,24 +172,24 @@ def test_classes_that_are_no_mapping_to_lists_of_names(value: str) -> None:
 
 def test_a_model_of_other_classes_is_evaluated_on_the_original_data(tmp_path: Path) -> None:
     data = plant(tmp_path / "data", (24, 20))
-    asked = (
-        "data.classes={vehicle: [bus, car], green: [tree, bush], above: [sky]}",
-        "data.resize_masks=true",
-        "data.crop=[32, 32]",
-        "data.workers=0",
-        "model.backbone=test_resnet",
-        "model.pretrained=false",
-        "model.options.channels=8",
-        "train.batch_size=3",
-        "train.epochs=2",
-    )
-    result = train(data, "finetune", asked, out=tmp_path / "run", device="cpu")
+    asked = {
+        "data.classes": {"vehicle": ["bus", "car"], "green": ["tree", "bush"], "above": ["sky"]},
+        "data.resize_masks": True,
+        "data.crop": [32, 32],
+        "data.workers": 0,
+        "model.backbone": "test_resnet",
+        "model.pretrained": False,
+        "model.options.channels": 8,
+        "train.batch_size": 3,
+        "train.epochs": 2,
+    }
+    result = train(data, "finetune", fields=asked, out=tmp_path / "run", device="cpu")
     segmenter = Segmenter.load(result.model, device="cpu")
     assert segmenter.classes.names == ("vehicle", "green", "above")
-    found = evaluate(data, segmenter, device="cpu")
+    found = evaluate(data, segmenter)
     assert found.metrics()["miou"] == pytest.approx(result.best_miou, abs=1e-6)
     assert list(found.metrics()["per_class"]) == ["vehicle", "green", "above"]
     prepared = remap_classes(fit_masks(open_dataset(data)), segmenter.metadata["recipe"]["data"]["classes"])
     assert evaluate(prepared, segmenter).metrics() == found.metrics()
     with pytest.raises(UserError, match=r"begun with another data\.classes"):
-        train(data, "finetune", [*asked, "data.classes={a: [car]}"], out=tmp_path / "run", resume=True, device="cpu")
+        train(data, "finetune", fields={**asked, "data.classes": {"a": ["car"]}}, out=tmp_path / "run", resume=True)

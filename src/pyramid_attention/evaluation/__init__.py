@@ -1,6 +1,7 @@
 """How good a model is: an exact confusion matrix, the numbers that follow from it, and the images that show it."""
 
 from .confusion import ConfusionMatrix
-from .evaluate import Evaluation, check_classes, evaluate, evaluate_samples
+from .evaluate import check_classes, evaluate, evaluate_samples
+from .result import Evaluation
 
 __all__ = ["ConfusionMatrix", "Evaluation", "check_classes", "evaluate", "evaluate_samples"]

@@ -4,71 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..classes import ClassTable
 from ..data import Dataset, Sample, fit_masks, open_dataset, remap_classes
-from ..data.readers import cityscapes
 from ..errors import UserError
-from ..files import make_folder, write_json
+from ..files import make_folder
 from ..inference import DEFAULT_MODEL, Segmenter, SegmenterOptions
 from ..inference.prefetch import prefetch
-from .boundary import BoundaryCounts
-from .confusion import ConfusionMatrix
-from .metrics import category_iou, mean, miou, plain, summarise
+from .images import write_report
+from .result import Evaluation
 
-
-class Evaluation:
-    """The result of an evaluation, and the place where it is gathered, an image at a time.
-
-    Attributes:
-        classes: what the labels mean.
-        confusion: all counted pixels.
-        boundary: the pixels on boundaries, where they are asked for (see `BoundaryCounts`).
-        image_miou: mIoU of each single image by its sample's name, NaN where all of it is void.
-    """
-
-    def __init__(self, classes: ClassTable, boundary: bool = False) -> None:
-        self.classes = classes
-        self.confusion = ConfusionMatrix(len(classes))
-        self.boundary = BoundaryCounts(len(classes)) if boundary else None
-        self.image_miou: dict[str, float] = {}
-
-    def add(self, name: str, truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> None:
-        """Count one image: `truth` and `prediction` H×W as in `ConfusionMatrix.update`."""
-        single = ConfusionMatrix(len(self.classes))
-        single.update(truth, prediction)
-        self.confusion += single
-        if self.boundary is not None:
-            self.boundary.update(truth, prediction)
-        self.image_miou[name] = miou(single.matrix)
-
-    def metrics(self) -> dict[str, Any]:
-        """The numbers as `pan eval --json` writes them: those of `metrics.summarise`, and `images`.
-
-        With the classes of Cityscapes also `category_iou` (the mean) and `per_category` {name: IoU}; with boundaries
-        `boundary_iou` (the mean), and each class's own in `per_class`.
-        """
-        names = self.classes.names
-        numbers = {**summarise(self.confusion.matrix, names), "images": len(self.image_miou)}
-        if names == cityscapes.CLASSES.names:
-            groups = [[names.index(name) for name in group] for group in cityscapes.CATEGORIES.values()]
-            overlaps = category_iou(self.confusion.matrix, groups)
-            numbers["category_iou"] = plain(mean(overlaps))
-            numbers["per_category"] = dict(zip(cityscapes.CATEGORIES, map(plain, overlaps), strict=True))
-        if self.boundary is not None:
-            overlaps = self.boundary.iou()
-            numbers["boundary_iou"] = plain(mean(overlaps))
-            for entry, overlap in zip(numbers["per_class"].values(), overlaps, strict=True):
-                entry["boundary_iou"] = plain(overlap)
-        return numbers
-
-    def save_json(self, path: str | Path) -> None:
-        """Write `metrics()` to a JSON file, whole or not at all."""
-        write_json(path, self.metrics())
+if TYPE_CHECKING:
+    from ..models import SegmentationModel
 
 
 def evaluate_samples(
@@ -141,7 +92,7 @@ def as_trained(dataset: Dataset, segmenter: Segmenter) -> Dataset:
 
 def evaluate(
     data: str | Path | Dataset,
-    model: str | Path | Segmenter = DEFAULT_MODEL,
+    model: str | Path | Segmenter | SegmentationModel = DEFAULT_MODEL,
     split: str = "val",
     options: SegmenterOptions | None = None,
     *,
@@ -157,9 +108,9 @@ def evaluate(
 
     Args:
         data: a folder in any format the readers know, the word "shapes", or an opened data set.
-        model: anything `Segmenter.load` takes, or a Segmenter.
+        model: anything `Segmenter.load` takes, a network, or a Segmenter.
         split: "val", "train", … as the data set calls it.
-        options: how a model that is still to be loaded is run.
+        options: how the model is run; a Segmenter has its own.
         boundary: boundary IoU as well.
         format: the data set's format, where looking does not find it.
         report: a folder for confusion.png, worst_best.png and per_class.md.
@@ -172,14 +123,24 @@ def evaluate(
     dataset = data if isinstance(data, Dataset) else open_dataset(data, format)
     dataset.split(split)  # before anything is written or loaded
     folder = None if report is None else make_folder(report)
-    segmenter = model if isinstance(model, Segmenter) else Segmenter.load(model, options, **fields)
+    segmenter = _segmenter(model, options, fields)
     dataset = as_trained(dataset, segmenter)
     samples = dataset.split(split)
     check_classes(segmenter.classes, dataset.classes)
     result = evaluate_samples(segmenter, samples, on_sample, boundary=boundary)
     result.classes = dataset.classes
     if folder is not None:
-        from .images import write_report
-
         write_report(result, segmenter, samples, folder)
     return result
+
+
+def _segmenter(
+    model: str | Path | Segmenter | SegmentationModel, options: SegmenterOptions | None, fields: dict[str, Any]
+) -> Segmenter:
+    if isinstance(model, Segmenter):
+        if options is not None or fields:
+            raise UserError("a Segmenter has options of its own; give them to it, or evaluate a model")
+        return model
+    if isinstance(model, (str, Path)):
+        return Segmenter.load(model, options, **fields)
+    return Segmenter(model, options, **fields)

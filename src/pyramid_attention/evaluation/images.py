@@ -13,7 +13,7 @@ from ..inference import Segmenter
 from ..report.confusion import plot_confusion
 from ..report.sheets import Row, sheet
 from ..report.tables import per_class_table
-from .evaluate import Evaluation
+from .result import Evaluation
 
 SHOWN = 4
 """How many of the worst and how many of the best images are shown."""
