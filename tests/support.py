@@ -76,3 +76,18 @@ def geotiff(path: Path, values: np.ndarray, **options: Any) -> Path:
         for index, name in enumerate(names, 1):
             file.set_band_description(index, name)
     return path
+
+
+def training(data: Path, out: Path) -> list[str]:
+    """The words that train the smallest network for one epoch."""
+    fields = [
+        "data.crop=[32, 32]",
+        "data.workers=0",
+        "model.backbone=test_resnet",
+        "model.pretrained=false",
+        "model.options.channels=8",
+        "train.batch_size=2",
+        "train.epochs=1",
+    ]
+    settings = [word for field in fields for word in ("--set", field)]
+    return ["train", str(data), "--recipe", "finetune", "--device", "cpu", "--out", str(out), *settings]

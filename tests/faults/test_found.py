@@ -1,0 +1,85 @@
+"""What was once found by breaking it, each as it was found."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pyramid_attention.cli import main
+from support import OWNING, end, other_process, training
+
+
+def test_1_hidden_files_of_others_are_left_alone(place: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (out / ".git").mkdir(parents=True)
+    for note in (out / ".notes.tmp.txt", out / ".git" / ".x.tmp"):
+        note.write_text("mine")
+    assert main(["data", "convert", str(place / "data"), str(out)]) == 2
+    assert main(training(place / "data", out)) == 2
+    assert "already holds" in capsys.readouterr().err
+    assert sorted(path.name for path in out.rglob("*")) == [".git", ".notes.tmp.txt", ".x.tmp"]
+
+
+@pytest.mark.parametrize("verb", ["train", "convert"])
+def test_3_and_4_a_second_run_into_a_folder_is_refused(
+    place: Path, out: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    command = training(place / "data", out) if verb == "train" else ["data", "convert", str(place / "data"), str(out)]
+    first = other_process(OWNING, out)
+    assert main(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{out} is in use by process {first.pid}" in line
+    end(first)
+
+
+@contextmanager
+def small_disk(size: int) -> Iterator[None]:
+    """No file can grow beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [100, 5_000, 500_000])
+def test_7_a_full_disk_ends_a_training_in_one_line_and_it_can_be_resumed(
+    place: Path, out: Path, capsys: pytest.CaptureFixture[str], size: int
+) -> None:
+    with small_disk(size):
+        assert main(training(place / "data", out)) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if line.startswith("pan: ")] == [said[-1]]
+    assert str(out) in said[-1]
+    assert main([*training(place / "data", out), "--resume"]) == 0
+    assert not list(out.rglob(".*"))
+
+
+def test_9_damaged_tiffs_are_told_by_name_and_libtiff_is_silent(
+    tmp_path: Path, place: Path, out: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    for kind in ("tiff_lzw", "tiff_adobe_deflate", "jpeg"):
+        path = tmp_path / f"{kind}.tif"
+        Image.fromarray(pixels).save(path, compression=kind)
+        whole = path.read_bytes()
+        path.write_bytes(whole[:300] + b"\xff" * 700 + whole[1000:])
+    assert main(["predict", str(tmp_path), "--out", str(out), "--model", str(place / "model")]) == 1
+    said = capfd.readouterr().err.splitlines()
+    assert sum(str(tmp_path) in line for line in said) == 3
+    assert not [line for line in said if not line.startswith(("failed: ", "pan: ", "segmenting: "))]
+
+
+def test_9_importing_writes_nothing_into_the_folder_of_temporary_files(tmp_path: Path) -> None:
+    code = "import pyramid_attention, onnxruntime, pyramid_attention.inference"
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)}, check=True)
+    assert not list(tmp_path.iterdir())
