@@ -21,26 +21,6 @@ from pyramid_attention.models import build_model
 
 
 @settings(deadline=None)
-<<<<<<< HEAD
-=======
-@given(st.integers(1, 5000), st.integers(4, 40), st.integers(1, 20))
-def test_tiles_cover_a_side_and_overlap_by_as_much_as_was_asked_for(length, tile, overlap):
-    tile, overlap = 32 * tile, 32 * min(overlap, tile // 2)
-    tiles = tile_spans(length, tile, overlap)
-    assert tiles[0][0] == 0
-    assert tiles[-1][1] == length
-    assert all(begin % 32 == 0 for begin, _ in tiles)
-    assert all(end - begin <= tile for begin, end in tiles[:-1])
-    assert tiles[-1][1] - tiles[-1][0] <= tile + 31
-    assert len({end - begin for begin, end in tiles[:-1]}) <= 1
-    for (_, end), (begin, _) in pairwise(tiles):
-        assert end - begin >= overlap
-    if length <= tile:
-        assert tiles == [(0, length)]
-
-
-@settings(deadline=None)
->>>>>>> 2304fc4 (One plan of an image, which the Segmenter, tiling and test-time augmentation follow; images by windows)
 @given(st.integers(200, 3000), st.sampled_from([32, 64]))
 def test_the_weights_of_every_point_add_up_to_one_and_a_border_counts_for_nothing(length, overlap):
     tiles = tile_spans(length, 128, overlap)

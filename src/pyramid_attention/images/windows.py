@@ -51,20 +51,12 @@ class ArrayImage:
     @property
     def height(self) -> int:
         """See `ImageReader`."""
-<<<<<<< HEAD
         return len(self.array)
-=======
-        return self.array.shape[0]
->>>>>>> 2304fc4 (One plan of an image, which the Segmenter, tiling and test-time augmentation follow; images by windows)
 
     @property
     def width(self) -> int:
         """See `ImageReader`."""
-<<<<<<< HEAD
         return int(self.array.shape[1])
-=======
-        return self.array.shape[1]
->>>>>>> 2304fc4 (One plan of an image, which the Segmenter, tiling and test-time augmentation follow; images by windows)
 
     def read(self, rows: Span, columns: Span) -> NDArray[np.uint8]:
         """See `ImageReader`; a view of the array."""

@@ -61,12 +61,8 @@ class Plan:
 
     def prepare(self, image: ImageReader) -> NDArray[np.uint8]:
         """The whole image resized and padded: h×w×3 uint8."""
-<<<<<<< HEAD
         padded: NDArray[np.uint8] = pad(read_whole(self.resize(image))[None], self.size_divisor)[0]
         return padded
-=======
-        return pad(read_whole(self.resize(image))[None], self.size_divisor)[0]
->>>>>>> 2304fc4 (One plan of an image, which the Segmenter, tiling and test-time augmentation follow; images by windows)
 
     def axes(self, grid: Sequence[int], pixels: Sequence[int] | None = None) -> tuple[Axis, Axis]:
         """Where the pixels of the image lie in a grid of h×w logits that covers the padded image, in height and width.
@@ -107,16 +103,10 @@ def plan_image(
         factor = max_size / max(resized)
         resized = max(1, round(height * factor)), max(1, round(width * factor))
     if resized[0] * resized[1] <= WHOLE_PIXELS if options.tile is None else max(resized) <= options.tile_size:
-<<<<<<< HEAD
         spans = [[(0, side)] for side in resized]
     else:
         spans = [tile_spans(side, options.tile_size, options.tile_overlap) for side in resized]
     rows, columns = map(tuple, spans)
-=======
-        rows, columns = (((0, side),) for side in resized)
-    else:
-        rows, columns = (tuple(tile_spans(side, options.tile_size, options.tile_overlap)) for side in resized)
->>>>>>> 2304fc4 (One plan of an image, which the Segmenter, tiling and test-time augmentation follow; images by windows)
     return Plan((height, width), resized, size_divisor, align_corners, rows, columns, options.tile_overlap)
 
 
