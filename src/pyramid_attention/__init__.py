@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime's, which writes files and sends what it counts
@@ -16,20 +18,44 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .classes import ClassTable
     from .evaluation import evaluate
+    from .export import export
     from .inference import Segmentation, Segmenter
-    from .models import PAN
+    from .models import PAN, build_model
     from .training import train
 
-__all__ = ["PAN", "ClassTable", "Segmentation", "Segmenter", "__version__", "evaluate", "train"]
+__all__ = [
+    "PAN",
+    "ClassTable",
+    "Segmentation",
+    "Segmenter",
+    "__version__",
+    "build_model",
+    "evaluate",
+    "export",
+    "train",
+]
 
 _HOMES = {
-    "ClassTable": ".classes",
     "PAN": ".models",
+    "ClassTable": ".classes",
     "Segmentation": ".inference",
     "Segmenter": ".inference",
+    "build_model": ".models",
     "evaluate": ".evaluation",
+    "export": ".export",
     "train": ".training",
 }
+
+
+class _Package(ModuleType):
+    """Here `export` is the function; the room of that name, once it is imported, must not take its place."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _HOMES or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -86,21 +86,6 @@ def test_the_arguments_in_a_message_become_the_options_of_the_verb(message: str,
     assert name_options(message, verb.split()) == said
 
 
-def test_importing_the_package_imports_no_torch() -> None:
-    code = (
-        "import sys, pyramid_attention as p; assert 'torch' not in sys.modules; dir(p);"
-        "p.Segmenter, p.evaluate, p.ClassTable; assert 'torch' not in sys.modules; p.PAN; assert 'torch' in sys.modules"
-    )
-    assert python("-c", code).returncode == 0
-
-
-def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
-    import pyramid_attention
-
-    with pytest.raises(AttributeError, match="nonsense"):
-        _ = pyramid_attention.nonsense
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -17,7 +17,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from .. import __version__
+from ..artifacts.info import LIBRARY_VERSION
 from ..data import Sample
 from ..errors import UserError
 from ..evaluation.images import write_samples
@@ -182,7 +182,7 @@ class RunFolder(pl.Callback):
     def finish(self, segmenter: Segmenter, samples: Sequence[Sample]) -> None:
         """Write what a finished run shows: `metrics.json`, the curves, and `samples.png` by the best model."""
         best_and_last = {"best": self.best, "last": self.last}
-        summary = {"version": __version__, "seed": self.recipe.seed, "epochs": len(self.rows), **best_and_last}
+        summary = {"version": LIBRARY_VERSION, "seed": self.recipe.seed, "epochs": len(self.rows), **best_and_last}
         write_json(self.folder / "metrics.json", summary)
         self.draw_curves()
         count = min(SHEET_ROWS, len(samples))
