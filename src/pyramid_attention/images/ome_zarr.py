@@ -36,9 +36,7 @@ def write_ome_zarr(
     levels: list[Any] = []
     height, width = size
     while True:
-        levels.append(
-            group.create_array(str(len(levels)), shape=(height, width), chunks=(CHUNK, CHUNK), dtype="uint8")
-        )
+        levels.append(group.create_array(str(len(levels)), shape=(height, width), chunks=(CHUNK, CHUNK), dtype="uint8"))
         if max(height, width) <= CHUNK:
             break
         height, width = -(-height // 2), -(-width // 2)

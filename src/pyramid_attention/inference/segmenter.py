@@ -152,17 +152,22 @@ class Segmenter:
 
         return [segmentation(reader, own) for reader, own in zip(readers, logits, strict=True)]
 
-    def rows(self, image: ImageReader, *, with_confidence: bool = False) -> Iterator[Rows]:
+    def rows(self, image: ImageReader, *, with_confidence: bool = False, begin: int = 0) -> Iterator[Rows]:
         """Segment an image of any size, and yield its rows from the top as they are done.
 
         Neither the image nor its labels are held as a whole where it is segmented by tiles.
+
+        Args:
+            image: which.
+            with_confidence: compute the confidence, too.
+            begin: rows above this one are not needed, and left out as far as whole rows of tiles allow.
 
         Raises:
             UserError: a window of the image cannot be read, or memory does not hold a row of tiles.
         """
         plan = self.plan(image.height, image.width)
         if plan.tiled:
-            yield from segment_tiles(self.engine, plan, image, with_confidence)
+            yield from segment_tiles(self.engine, plan, image, with_confidence, begin)
         else:
             whole = self.batch([image])[0]
             yield Rows(0, whole.labels, whole.confidence if with_confidence else None)

@@ -64,7 +64,9 @@ def blend_weights(begins: list[int], ends: list[int], trim: float, ramp: float) 
     ]
 
 
-def segment_tiles(engine: Engine, plan: Plan, image: ImageReader, with_confidence: bool = False) -> Iterator[Rows]:
+def segment_tiles(
+    engine: Engine, plan: Plan, image: ImageReader, with_confidence: bool = False, begin: int = 0
+) -> Iterator[Rows]:
     """Segment an image by the tiles of its plan, and yield its rows from the top as they are done.
 
     Where the plan resizes the image, each pixel has the label of the nearest one of the resized image.
@@ -74,6 +76,7 @@ def segment_tiles(engine: Engine, plan: Plan, image: ImageReader, with_confidenc
         plan: of the image.
         image: whose windows are read, each tile's once (those of the first and last tile before the others).
         with_confidence: compute the confidence, too.
+        begin: rows of tiles that end above this row of pixels are left out.
 
     Raises:
         UserError: as the engine, or where a window cannot be read.
@@ -82,7 +85,7 @@ def segment_tiles(engine: Engine, plan: Plan, image: ImageReader, with_confidenc
     height, width = plan.size
     from_rows, from_columns = _nearest(height, plan.resized[0]), _nearest(width, plan.resized[1])
     top = 0
-    for rows in _segment(engine, plan, image, with_confidence):
+    for rows in _segment(engine, plan, image, with_confidence, begin if plan.resized == plan.size else 0):
         if plan.resized == plan.size:
             yield rows
             continue
@@ -96,7 +99,7 @@ def segment_tiles(engine: Engine, plan: Plan, image: ImageReader, with_confidenc
         top = until
 
 
-def _segment(engine: Engine, plan: Plan, image: ImageReader, with_confidence: bool) -> Iterator[Rows]:
+def _segment(engine: Engine, plan: Plan, image: ImageReader, with_confidence: bool, first_row: int) -> Iterator[Rows]:
     """`segment_tiles` of the resized image."""
 
     def logits_of(rows: Span, columns: Span) -> NDArray[np.float32]:
@@ -114,27 +117,33 @@ def _segment(engine: Engine, plan: Plan, image: ImageReader, with_confidence: bo
     down, across = blend_weights(tops, bottoms, trim, ramp), blend_weights(lefts, rights, trim, ramp)
     row_axis, column_axis = plan.axes((bottoms[-1], rights[-1]), plan.resized)
 
+    # By row of tiles, the row of pixels where it ends: those above lie between points that no later tile changes.
+    ends_at = [int(np.searchsorted(row_axis.above, final)) for final in (*tops[1:], bottoms[-1])]
+    start = int(np.searchsorted(ends_at, first_row, side="right"))
+    done = ends_at[start - 1] if start else 0
+    needed = int(row_axis.below[done])
+    warm = next(index for index, bottom in enumerate(bottoms) if bottom > needed)  # the first that reaches there
+    begin = tops[warm]
     held = np.zeros((len(first), 0, rights[-1]), np.float32)  # the blended logits from the point `begin` on
-    begin = done = 0
-    for index, rows in enumerate(plan.rows):
+    for index in range(warm, len(plan.rows)):
         grown = np.zeros((len(first), bottoms[index] - begin, rights[-1]), np.float32)
         grown[:, : held.shape[1]] = held
         held = grown
         for number, columns in enumerate(plan.columns):
-            logits = ready.pop((rows, columns), None)
+            logits = ready.pop((plan.rows[index], columns), None)
             if logits is None:
-                logits = logits_of(rows, columns)
+                logits = logits_of(plan.rows[index], columns)
             place = held[:, tops[index] - begin : bottoms[index] - begin, lefts[number] : rights[number]]
             place += logits * (down[index][:, None] * across[number])
-        final = tops[index + 1] if index + 1 < len(plan.rows) else bottoms[-1]
-        until = int(np.searchsorted(row_axis.above, final))  # rows of pixels between points that no other tile changes
-        part = row_axis.part(done, until, begin)
-        yield Rows(
-            done, best_labels(held, part, column_axis), confidence(held, part, column_axis) if with_confidence else None
-        )
+        until = ends_at[index]
+        if index >= start:
+            part = row_axis.part(done, until, begin)
+            labels = best_labels(held, part, column_axis)
+            yield Rows(done, labels, confidence(held, part, column_axis) if with_confidence else None)
+            done = until
         if until < plan.resized[0]:
-            held, begin = held[:, row_axis.below[until] - begin :].copy(), int(row_axis.below[until])
-        done = until
+            kept = max(begin, int(row_axis.below[until]))
+            held, begin = held[:, kept - begin :].copy(), kept
 
 
 def _points(spans: Sequence[Span], first: int, last: int) -> tuple[list[int], list[int]]:
