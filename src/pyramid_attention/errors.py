@@ -27,6 +27,9 @@ EXTRAS = {
     "shapely": "geo",
     "tifffile": "micro",
     "zarr": "micro",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "python_multipart": "serve",
 }
 
 

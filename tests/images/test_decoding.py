@@ -284,7 +284,7 @@ def test_pillows_own_limit_and_a_lack_of_memory_are_told_alike(tmp_path, monkeyp
 
 
 def test_a_file_without_permission_is_told(tmp_path, monkeypatch):
-    def refuse(path):
+    def refuse(path, formats=None):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Image, "open", refuse)

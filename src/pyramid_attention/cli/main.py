@@ -29,6 +29,7 @@ from .eval import evaluate
 from .export import export
 from .models import models
 from .predict import predict
+from .serve import serve
 from .train import train
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # Typer exports this one subclass of it only
@@ -48,6 +49,7 @@ app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("predict")(predict)
 app.command("export")(export)
+app.command("serve")(serve)
 app.command("models")(models)
 app.command("bench")(bench)
 app.command("ablate")(ablate)

@@ -36,6 +36,10 @@ LEAST_JPEG = 8 * 64
 what is missing of a scan with grey and says nothing. (Arithmetic coding, which no camera writes, may take less for an
 image of one colour.)"""
 
+SENT_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+"""What bytes from elsewhere may be: a file that the user names is opened by any decoder of Pillow's, one of which runs
+other programs (EPS)."""
+
 PathLike = str | os.PathLike[str]
 
 _ORIENTATION = 0x0112
@@ -51,9 +55,19 @@ _TURNS = {
 """What brings an image upright, by its orientation in EXIF (2.32, tag 274); the last four swap its sides."""
 
 
+class TooManyPixels(UserError):
+    """An image is larger than allowed, or than memory."""
+
+
+class NoImage(UserError):
+    """A file is not an image in a known format."""
+
+
 @contextmanager
-def _opened(path: PathLike, decode: bool = True, max_pixels: int | None = None) -> Iterator[Image.Image]:
-    """Open an image; every way in which reading it can fail becomes a `UserError` naming the file."""
+def _opened(
+    path: PathLike, decode: bool = True, max_pixels: int | None = None, content: bytes | None = None
+) -> Iterator[Image.Image]:
+    """Open an image file, or the `content` of one; all that can go wrong becomes a `UserError` naming the file."""
     if max_pixels is None:
         max_pixels = MAX_PIXELS
     elif Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
@@ -61,15 +75,17 @@ def _opened(path: PathLike, decode: bool = True, max_pixels: int | None = None) 
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="PIL")  # of large images and of faults in the metadata
-            with Image.open(path) as image:
+            sent = None if content is None else BytesIO(content)
+            with Image.open(path if sent is None else sent, formats=None if sent is None else SENT_FORMATS) as image:
                 if image.width * image.height > max_pixels:
-                    raise UserError(
+                    raise TooManyPixels(
                         f"{path} has {image.width}×{image.height} pixels, above the limit of {max_pixels:,}; scale it"
                         " down, or allow it where you trust the file (pan predict --max-pixels, or max_pixels=)"
                     )
-                if image.format in JPEG and os.stat(path).st_size * LEAST_JPEG < image.width * image.height:
+                size = os.stat(path).st_size if content is None else len(content)
+                if image.format in JPEG and size * LEAST_JPEG < image.width * image.height:
                     raise UserError(
-                        f"{path} is damaged: {os.stat(path).st_size:,} bytes of JPEG cannot hold"
+                        f"{path} is damaged: {size:,} bytes of JPEG cannot hold"
                         f" {image.width}×{image.height} pixels; replace or remove it"
                     )
                 if image.format == "TIFF":
@@ -86,9 +102,9 @@ def _opened(path: PathLike, decode: bool = True, max_pixels: int | None = None) 
     except PermissionError:
         raise UserError(f"no permission to read {path}") from None
     except UnidentifiedImageError:
-        raise UserError(f"{path} is not an image in a known format (or is empty); replace or remove it") from None
+        raise NoImage(f"{path} is not an image in a known format (or is empty); replace or remove it") from None
     except (Image.DecompressionBombError, MemoryError) as error:
-        raise UserError(f"{path} is too large to be decoded ({error}); scale it down") from error
+        raise TooManyPixels(f"{path} is too large to be decoded ({error}); scale it down") from error
     except Exception as error:  # on a damaged file a decoder raises whatever it stumbles over (struct.error, TypeError)
         raise UserError(f"{path} is damaged and cannot be decoded ({error}); replace or remove it") from error
 
@@ -114,13 +130,18 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def image_size(path: PathLike) -> tuple[int, int]:
+def image_size(path: PathLike, content: bytes | None = None, max_pixels: int | None = None) -> tuple[int, int]:
     """Height and width as `read_image` would give them (EXIF rotation included), from the header where it tells.
+
+    Args:
+        path: of the file, or the name of the bytes `content`, see `decode_image`.
+        content: of a file from elsewhere.
+        max_pixels: see `read_image`.
 
     Raises:
         UserError: if the file is no image, or too large.
     """
-    with _opened(path, decode=False) as image:
+    with _opened(path, decode=False, max_pixels=max_pixels, content=content) as image:
         if image.format == "TIFF":
             image.load()  # Pillow itself turns a TIFF upright while loading it
         swapped = _orientation(image) in (5, 6, 7, 8)
@@ -180,6 +201,23 @@ def read_image(path: PathLike, max_pixels: int | None = None) -> NDArray[np.uint
         UserError: the file is missing, truncated, no image, too large, or of floating-point values.
     """
     return read_whole(open_image(path, max_pixels))
+
+
+def decode_image(content: bytes, name: str, max_pixels: int | None = None) -> NDArray[np.uint8]:
+    """Decode the bytes of an image file from elsewhere, as `read_image` would, if its format is in `SENT_FORMATS`.
+
+    Args:
+        content: of the file.
+        name: what messages call it.
+        max_pixels: see `read_image`.
+
+    Raises:
+        NoImage: no image, or in another format.
+        TooManyPixels: too large.
+        UserError: damaged, or of floating-point values.
+    """
+    with _opened(name, max_pixels=max_pixels, content=content) as image:
+        return read_whole(_reader(_upright(image), name))
 
 
 def to_image_array(image: NDArray[np.generic] | Image.Image) -> NDArray[np.uint8]:

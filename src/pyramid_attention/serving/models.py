@@ -1,0 +1,71 @@
+"""The models that a server is told to serve: their names, and those that have to be exported first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import UserError, require
+from ..inference import Segmenter, SegmenterOptions
+from ..inference.load import find_model
+
+NAMELESS = ("model", "model-int8")
+"""Names of files and folders that many models have; the folder around them says more."""
+
+
+def load_models(models: Sequence[str], options: SegmenterOptions, scratch: Path) -> dict[str, Segmenter]:
+    """Load models, by the names under which they are served, and run each once.
+
+    Args:
+        models: as `Segmenter.load` takes them, or NAME=MODEL.
+        options: of the Segmenters.
+        scratch: a folder for files that are exported on the way.
+
+    Raises:
+        UserError: as `Segmenter.load`; two of one name; a model cannot be exported.
+        MissingExtra: a model has to be exported, and PyTorch is not installed.
+    """
+    found: dict[str, Segmenter] = {}
+    for given in models:
+        name, model = _named(given)
+        if name in found:
+            raise UserError(f"two models are called '{name}'; name one otherwise: OTHER={model}")
+        segmenter = Segmenter.load(exported(model, scratch / f"{name}.onnx"), replace(options))
+        segmenter(np.zeros((64, 64, 3), np.uint8))  # what is wrong shows now, and the first request is not the slow one
+        found[name] = segmenter
+    return found
+
+
+def _named(given: str) -> tuple[str, str]:
+    name, equals, model = given.partition("=")
+    if equals and not Path(given).exists():
+        return name, model
+    path = Path(given)
+    own = [part for part in (path.stem if path.suffix == ".onnx" else path.name, path.resolve().parent.name) if part]
+    return next((part for part in own if part not in NAMELESS), own[0]), given
+
+
+def exported(model: str, out: Path) -> Path:
+    """The exported file of a model, written to `out` if it is not one already.
+
+    A process of its own exports, so that PyTorch's memory is not the server's.
+
+    Raises:
+        UserError: there is no such model, or it cannot be exported.
+        MissingExtra: PyTorch is not installed.
+    """
+    found = find_model(model)
+    if isinstance(found, Path) and found.suffix == ".onnx":
+        return found
+    require(f"{model} is not exported, and exporting it", "torch", "timm", "onnx", "onnxscript")
+    print(f"{model} is not exported; exporting it …", file=sys.stderr)
+    command = [sys.executable, "-m", "pyramid_attention.cli", "export", str(found), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(done.stderr.strip().rpartition("\n")[2].removeprefix("pan: "))
+    return out
