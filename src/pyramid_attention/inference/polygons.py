@@ -418,3 +418,40 @@ def _side(of: NDArray[np.int64], a: NDArray[np.int64], b: NDArray[np.int64]) -> 
     """Where corners lie from the lines a to b: 1 on the right hand, −1 on the left, 0 on the line."""
     along, offset = b - a, of - a
     return np.asarray(np.sign(along[:, 0] * offset[:, 1] - along[:, 1] * offset[:, 0]))
+
+
+def merge_small(labels: NDArray[np.uint8], least: int) -> NDArray[np.uint8]:
+    """A label map in which every region of fewer than `least` pixels has the label of the neighbour it touches most.
+
+    The smallest regions are merged first, so that several small ones beside each other become one larger one. Void
+    (`IGNORE`) is neither merged nor merged into.
+    """
+    labels = labels.copy()
+    while True:
+        regions = find_regions(labels)
+        sizes = np.bincount(regions.ravel())
+        owners = np.zeros(len(sizes), np.uint8)
+        owners[regions] = labels
+        small = (sizes < least) & (owners != IGNORE)
+        pairs = np.concatenate(
+            [
+                np.stack([one[different], other[different]], axis=1)
+                for one, other in ((regions[:, :-1], regions[:, 1:]), (regions[:-1], regions[1:]))
+                for different in [one != other]
+            ]
+        )
+        pairs = np.concatenate([pairs, pairs[:, ::-1]])
+        pairs = pairs[small[pairs[:, 0]] & (owners[pairs[:, 1]] != IGNORE)]
+        if not len(pairs):
+            return labels
+        # Only what is no larger than any small neighbour: so no two regions change labels with each other.
+        borders, lengths = np.unique(pairs, axis=0, return_counts=True)
+        rank = np.argsort(np.argsort(sizes, kind="stable"))
+        smallest = np.full(len(sizes), len(sizes))
+        beside = small[borders[:, 1]]
+        np.minimum.at(smallest, borders[beside, 0], rank[borders[beside, 1]])
+        order = np.lexsort((borders[:, 1], -lengths, borders[:, 0]))
+        firsts = order[np.unique(borders[order, 0], return_index=True)[1]]
+        chosen = firsts[rank[borders[firsts, 0]] < smallest[borders[firsts, 0]]]
+        owners[borders[chosen, 0]] = owners[borders[chosen, 1]]
+        labels = owners[regions]
