@@ -25,10 +25,10 @@ from ..inference.devices import resolve_device
 from ..models import list_options
 from ..models.cost import Cost, measure_cost
 from ..report.comparison import Comparison, Variant, write_comparison
-from ..training.initial import describe
+from ..training.initial import build_network, describe
 from ..training.loaders import open_samples
 from ..training.recipe import ModelRecipe, Recipe, load_recipe
-from ..training.trainer import NO_EFFECT, build_network, resolve, train
+from ..training.trainer import NO_EFFECT, resolve, train
 from .study import Study, load_study
 
 

@@ -137,6 +137,23 @@ def describe(model: ModelRecipe | ChangedModelRecipe | None) -> ModelRecipe:
     return ModelRecipe.model_validate({**fields, **changes, "options": {**network, **model.options}})
 
 
+def build_network(model: ModelRecipe, classes: ClassTable, seed: int) -> SegmentationModel:
+    """The network that a recipe describes, as it is before training."""
+    torch.manual_seed(seed)
+    network = build_model(
+        model.architecture,
+        num_classes=len(classes),
+        backbone=model.backbone,
+        pretrained=model.pretrained,
+        output_stride=model.output_stride,
+        context=model.context,
+        decoder=model.decoder,
+        **model.options,
+    )
+    network.classes = classes
+    return network
+
+
 def start_from(network: SegmentationModel, trained: SegmentationModel) -> Start:
     """Give a network the weights of a trained one, in place, as far as they fit, and its normalisation of images.
 

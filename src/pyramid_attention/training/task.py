@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
@@ -82,10 +82,7 @@ class SegmentationTask(pl.LightningModule):
     @property
     def best_network(self) -> SegmentationModel:
         """The network that is validated and saved: the averaged one where the recipe averages."""
-        if self.averaged is None:
-            return self.network
-        assert isinstance(self.averaged.module, SegmentationModel)
-        return self.averaged.module
+        return self.network if self.averaged is None else cast(SegmentationModel, self.averaged.module)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Pixels N×3×H×W uint8 to the floats the backbone was made for."""

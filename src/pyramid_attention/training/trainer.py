@@ -23,11 +23,11 @@ from ..evaluation import check_classes
 from ..files import holds_files, owned
 from ..inference import Segmenter
 from ..inference.devices import is_out_of_memory, resolve_device
-from ..models import SegmentationModel, build_model
-from .initial import describe, load_trained, start_from
+from ..models import SegmentationModel
+from .initial import build_network, describe, load_trained, start_from
 from .loaders import build_loaders, open_samples
 from .monitor import Monitor
-from .recipe import CommonFields, ModelRecipe, Recipe, TrainRecipe, dotted, load_recipe
+from .recipe import CommonFields, Recipe, TrainRecipe, dotted, load_recipe
 from .recipe_files import list_recipes, tree_of
 from .run_folder import RunFolder, finished_epochs, last_checkpoint
 from .task import SegmentationTask
@@ -126,24 +126,12 @@ def _opened(data: str | Path | Dataset, format: str | None, options: Mapping[str
     return data
 
 
-def build_network(model: ModelRecipe, classes: ClassTable, seed: int) -> SegmentationModel:
-    """The network that a recipe describes, as it is before training."""
-    torch.manual_seed(seed)
-    network = build_model(
-        model.architecture,
-        num_classes=len(classes),
-        backbone=model.backbone,
-        pretrained=model.pretrained,
-        output_stride=model.output_stride,
-        context=model.context,
-        decoder=model.decoder,
-        **model.options,
-    )
-    network.classes = classes
-    return network
+def build_trainer(folder: Path, train: TrainRecipe, device: torch.device, callbacks: list[pl.Callback]) -> pl.Trainer:
+    """Lightning's trainer, set up as a recipe says; what it logs goes into the folder.
 
-
-def _trainer(folder: Path, train: TrainRecipe, device: torch.device, callbacks: list[pl.Callback]) -> pl.Trainer:
+    Raises:
+        UserError: a precision that the device does not have.
+    """
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)  # its chatter about cores and callbacks
     if train.precision == "fp16" and device.type == "cpu":
@@ -281,7 +269,7 @@ def _train(
     if recipe.train.channels_last:
         task.to(memory_format=torch.channels_last)
     run = RunFolder(folder, recipe)
-    trainer = _trainer(folder, recipe.train, where, [*callbacks, run, Monitor(run, recipe.train.batch_size)])
+    trainer = build_trainer(folder, recipe.train, where, [*callbacks, run, Monitor(run, recipe.train.batch_size)])
     if stored is None:
         recipe.save(folder / "recipe.yaml")  # from here on there is a run to resume
     _fit(trainer, task, loaders, checkpoint)
