@@ -221,7 +221,10 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         last = {field.rpartition(".")[2]: field for field in fields}
         elsewhere = [last[name] for name in get_close_matches(names[-1], last, cutoff=0.8)]  # perhaps of another group
-        return f"the recipe has no field '{'.'.join(names)}'.{nearest('.'.join(names), elsewhere or fields)}"
+        hint = nearest(".".join(names), elsewhere or fields)
+        if len(elsewhere) == 1:
+            hint = f" Did you mean '{elsewhere[0]}'?"
+        return f"the recipe has no field '{'.'.join(names)}'.{hint}"
     while len(names) > 1 and ".".join(names) not in fields:  # drop pydantic's names of the branches of a union
         names.pop()
     message = first["msg"].removeprefix("Value error, ")
