@@ -175,7 +175,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"pan {pyramid_attention.__version__}\n"
 
 
-def test_models_lists_the_ten_systems_with_paper_and_cost(capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_lists_the_ten_architectures_with_paper_and_cost(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     plain = capsys.readouterr().out
     assert main(["models", "--cost", "32", "--backbone", "test_resnet", "--classes", "2"]) == 0

@@ -131,7 +131,7 @@ def test_folding_leaves_the_scores_as_they_are():
     ],
     ids=["deeplabv3plus", "pspnet", "as others"],
 )
-def test_other_systems_are_exported_and_verified(options, tmp_path):
+def test_other_architectures_are_exported_and_verified(options, tmp_path):
     net = settled(**options)
     net.save_pretrained(tmp_path / "model")
     done = export(tmp_path / "model", tmp_path / "other.onnx")

@@ -77,7 +77,7 @@ def test_the_receptive_field_really_matters():
 
 
 @pytest.mark.parametrize("architecture", ["pan", "fcn"])
-def test_other_systems_and_augmentation_are_tiled_too(architecture):
+def test_other_architectures_and_augmentation_are_tiled_too(architecture):
     net = network(architecture, **({"channels": 8} if architecture == "pan" else {}))
     image = make_image(333, 450)
     for engine in (TorchEngine(net, "cpu"), AugmentedEngine(TorchEngine(net, "cpu"))):

@@ -42,10 +42,10 @@ def small(**changes) -> Study:
 
 
 def test_the_built_in_studies_are_there():
-    assert list_studies() == ["context", "fpa", "gau", "systems"]
+    assert list_studies() == ["architectures", "context", "fpa", "gau"]
 
 
-@pytest.mark.parametrize("name", ["context", "fpa", "gau", "systems"])
+@pytest.mark.parametrize("name", ["architectures", "context", "fpa", "gau"])
 def test_every_variant_of_the_built_in_studies_is_a_network_of_its_own(name):
     study = load_study(name)
     _, recipes, _ = ablate._resolve_all(study, "shapes", {}, None, None)
@@ -65,8 +65,8 @@ def test_every_variant_of_the_built_in_studies_is_a_network_of_its_own(name):
     assert study.seeds == (0, 1, 2)
 
 
-def test_systems_compares_all_of_them_and_gau_all_gates():
-    assert [v["model.architecture"] for v in load_study("systems").variants.values()] == list_architectures()
+def test_architectures_compares_all_of_them_and_gau_all_gates():
+    assert [v["model.architecture"] for v in load_study("architectures").variants.values()] == list_architectures()
     assert {v["model.options.gate"] for v in load_study("gau").variants.values()} == {
         "channel",
         "spatial",
@@ -159,7 +159,7 @@ def test_what_no_network_of_the_study_has_is_not_left_out_in_silence():
 def test_the_data_set_is_opened_once(monkeypatch):
     opened = []
     monkeypatch.setattr(ablate, "resolve", lambda *given: opened.append(given) or resolve(*given))
-    ablate._resolve_all(load_study("systems"), "shapes", SMALL, None, None)
+    ablate._resolve_all(load_study("architectures"), "shapes", SMALL, None, None)
     assert len(opened) == 1
 
 

@@ -20,8 +20,8 @@ def test_the_demonstration_ends_with_images_and_numbers(tmp_path: Path) -> None:
     assert 0 <= result.miou <= 1
     assert "| disc " in result.table
     assert all(path.exists() for path in result.outputs.values())
-    assert {Image.open(photo).size for photo in (tmp_path / "demo" / "photos").iterdir()} == {(64, 64)}
-    assert len(list((tmp_path / "demo" / "masks").glob("*_overlay.jpg"))) == 6
+    assert {Image.open(path).size for path in (tmp_path / "demo" / "images").iterdir()} == {(64, 64)}
+    assert len(list((tmp_path / "demo" / "predictions").glob("*_overlay.jpg"))) == 6
     again = run_demo(tmp_path / "demo", seed=3, fields=SMALL, device="cpu")
     assert again.model == tmp_path / "demo-2" / "run" / "model"
     assert again.miou == result.miou

@@ -12,7 +12,7 @@ from .options import Device, Fields, Format, parse_fields
 
 
 def ablate(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="fpa, gau, context, systems, or a .yaml file.")],
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="fpa, gau, context, architectures, or a .yaml file.")],
     data: Annotated[str, typer.Argument(metavar="DATA", help="The data set's folder, or the word 'shapes'.")],
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="Another recipe than the study's; by default what fits.")

@@ -12,21 +12,21 @@ from .options import Device, Fields, parse_fields
 
 
 def demo(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the run, the numbers and the images go.")] = Path(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the run, the metrics and the images go.")] = Path(
         "demo"
     ),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the images and of the training.")] = 0,
     fields: Fields = None,
     device: Device = "auto",
 ) -> None:
-    """Train a small PAN on synthetic shapes, measure it on unseen images, segment some, and say where they are."""
+    """Train a small PAN on synthetic shapes, measure it on test images, segment some, and say where they are."""
     require("pan demo", "torch", "lightning")
     from ..studies.demo import run_demo
 
     print("Training a small PAN on synthetic shapes (about three minutes on two cores) …")
     result = run_demo(out, seed=seed, fields=parse_fields(fields), device=device)
     print(result.table)
-    print(f"mIoU on {result.images} unseen images: {result.miou:.1%}")
+    print(f"mIoU on {result.images} test images: {result.miou:.1%}")
     print("Look at:")
     for what, path in result.outputs.items():
         print(f"  {what:<34} {path}")

@@ -1,4 +1,4 @@
-"""How good a model is: an exact confusion matrix, the numbers that follow from it, and the images that show it."""
+"""How good a model is: an exact confusion matrix, the metrics that follow from it, and the images that show it."""
 
 from .confusion import ConfusionMatrix
 from .evaluate import check_classes, evaluate, evaluate_samples

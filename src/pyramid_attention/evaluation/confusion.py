@@ -34,7 +34,7 @@ class ConfusionMatrix:
         self.matrix += np.bincount(rows * classes + columns, minlength=classes**2).reshape(classes, classes)
 
     def __add__(self, other: ConfusionMatrix) -> ConfusionMatrix:
-        """The counts of both."""
+        """Return the sum of both matrices."""
         total = ConfusionMatrix(len(self.matrix))
         total.matrix = self.matrix + other.matrix
         return total

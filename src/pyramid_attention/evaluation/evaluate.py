@@ -29,7 +29,7 @@ def evaluate_samples(
     *,
     boundary: bool = False,
 ) -> Evaluation:
-    """Segment each sample's image and compare with its mask.
+    """Segment the image of each sample and compare the labels with its mask.
 
     Args:
         segmenter: knows as many classes as the masks have.
@@ -56,7 +56,7 @@ def evaluate_samples(
 def check_classes(model: ClassTable, data: ClassTable) -> None:
     """Check that a model's labels can be compared with a data set's: as many classes, and the same names in one order.
 
-    Names that only one side knows are let pass, since a model may have been trained before its classes were named.
+    Names that only one of the two has are accepted, since a model may have been trained before its classes were named.
 
     Raises:
         UserError: another number of classes, or a name that stands for another id.
@@ -75,7 +75,7 @@ def check_classes(model: ClassTable, data: ClassTable) -> None:
 
 
 def as_trained(dataset: Dataset, segmenter: Segmenter) -> Dataset:
-    """The data set with masks and classes as the recipe in the model's metadata changed them for training.
+    """Return the data set with the masks and classes that the model's recipe made of them for training.
 
     A data set that has the model's classes already keeps them.
 

@@ -1,4 +1,4 @@
-"""What an evaluation looks like: the confusion matrix, the worst and best images, the table of classes."""
+"""The report of an evaluation: the confusion matrix, the worst and the best images, the table of classes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..report.tables import per_class_table
 from .result import Evaluation
 
 SHOWN = 4
-"""How many of the worst and how many of the best images are shown."""
+"""The report shows so many of the worst images and as many of the best."""
 
 
 def write_samples(
@@ -45,7 +45,7 @@ def write_samples(
 
 
 def worst_and_best(image_miou: dict[str, float]) -> tuple[list[str], list[str]]:
-    """Names of up to `SHOWN` images with the lowest and as many with the highest mIoU, none in both."""
+    """Return the names of up to `SHOWN` images with the lowest mIoU, and of as many with the highest, none twice."""
     ranked = sorted((score, name) for name, score in image_miou.items() if not math.isnan(score))
     names = [name for _, name in ranked]
     worst = names[: min(SHOWN, math.ceil(len(names) / 2))]

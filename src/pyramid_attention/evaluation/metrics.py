@@ -1,4 +1,4 @@
-"""The numbers of semantic segmentation, from a confusion matrix of integers (Long et al., FCN, 2015, section 5).
+"""The metrics of semantic segmentation, from a confusion matrix of integers (Long et al., FCN, 2015, section 5).
 
 With n[t, p] pixels of class t predicted as p, and "absent" for a class with nothing to divide by:
 
@@ -10,7 +10,7 @@ With n[t, p] pixels of class t predicted as p, and "absent" for a class with not
     IoU of a category     that of its classes taken as one (Cordts et al., The Cityscapes Dataset, 2016)
 
 A class that is predicted but never true has IoU 0 and counts in the mean; an absent one has no IoU (NaN here, null in
-JSON) and does not. A matrix without any pixel has no numbers: all NaN. How the benchmarks' own code treats absent
+JSON) and does not. Of a matrix without any pixel all metrics are NaN. How the benchmarks' own code treats absent
 classes: docs/evaluation.md.
 """
 
@@ -95,7 +95,7 @@ def plain(value: float) -> float | None:
 
 
 def summarise(matrix: Matrix, names: tuple[str, ...]) -> dict[str, Any]:
-    """The numbers of all classes and of each, ready for JSON: `None` in place of NaN.
+    """The metrics of all classes and of each, ready for JSON: `None` in place of NaN.
 
     Keys: miou, pixel_accuracy, mean_accuracy, frequency_weighted_iou, pixels, per_class {name: {iou, accuracy,
     pixels}} and confusion (rows truth, columns prediction).

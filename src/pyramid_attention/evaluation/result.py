@@ -1,4 +1,4 @@
-"""The result of an evaluation, and the numbers that follow from it."""
+"""The result of an evaluation, and the metrics that follow from it."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ class Evaluation:
         self.image_miou[name] = miou(single.matrix)
 
     def metrics(self) -> dict[str, Any]:
-        """The numbers as `pan eval --json` writes them: those of `metrics.summarise`, and `images`.
+        """The metrics as `pan eval --json` writes them: those of `metrics.summarise`, and `images`.
 
         With the classes of Cityscapes also `category_iou` (the mean) and `per_category` {name: IoU}; with boundaries
         `boundary_iou` (the mean), and each class's own in `per_class`.
         """
         names = self.classes.names
-        numbers = {**summarise(self.confusion.matrix, names), "images": len(self.image_miou)}
+        found = {**summarise(self.confusion.matrix, names), "images": len(self.image_miou)}
         if names == cityscapes.CLASSES.names:
             groups = [[names.index(name) for name in group] for group in cityscapes.CATEGORIES.values()]
             overlaps = category_iou(self.confusion.matrix, groups)
-            numbers["category_iou"] = plain(mean(overlaps))
-            numbers["per_category"] = dict(zip(cityscapes.CATEGORIES, map(plain, overlaps), strict=True))
+            found["category_iou"] = plain(mean(overlaps))
+            found["per_category"] = dict(zip(cityscapes.CATEGORIES, map(plain, overlaps), strict=True))
         if self.boundary is not None:
             overlaps = self.boundary.iou()
-            numbers["boundary_iou"] = plain(mean(overlaps))
-            for entry, overlap in zip(numbers["per_class"].values(), overlaps, strict=True):
+            found["boundary_iou"] = plain(mean(overlaps))
+            for entry, overlap in zip(found["per_class"].values(), overlaps, strict=True):
                 entry["boundary_iou"] = plain(overlap)
-        return numbers
+        return found
 
     def save_json(self, path: str | Path) -> None:
         """Write `metrics()` to a JSON file, whole or not at all."""

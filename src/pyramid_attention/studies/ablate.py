@@ -38,7 +38,7 @@ class AblationResult:
 
     Attributes:
         folder: of the study.
-        comparison: the numbers of its tables.
+        comparison: what its tables show.
         failures: why, by "variant, seed n" (or by the variant, where its network cannot be built).
     """
 

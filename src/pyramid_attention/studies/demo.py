@@ -1,4 +1,4 @@
-"""The demonstration: train a small PAN on synthetic shapes, measure it on images it has not seen, show some."""
+"""The demonstration: train a small PAN on synthetic shapes, measure it on test images, show some."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class DemoResult:
     """What the demonstration found.
 
     Attributes:
-        miou: on the unseen images (the test split), 0 … 1; images: how many there were.
+        miou: on the test images, 0 … 1; images: how many there were.
         table: IoU and accuracy by class, as text.
         model: the folder of the trained model.
         outputs: what there is to look at, by description.
@@ -45,7 +45,7 @@ def run_demo(
     """Train by the `shapes` recipe, evaluate on its test split, segment some of its images as files.
 
     Args:
-        out: the folder for everything (run/, test.json, report/, photos/, masks/); with a number where it holds files.
+        out: the folder of all that is written; with a number at its name where it holds files already.
         seed: of the images and of the training.
         fields: recipe fields by their dotted names, as {"train.epochs": 1}.
         device: "auto", "cpu", "cuda" or "mps".
@@ -62,14 +62,14 @@ def _run_demo(folder: Path, seed: int, fields: Mapping[str, Any], device: str) -
     result = train("shapes", "shapes", out=folder / "run", device=device, fields=fields)
     segmenter = Segmenter.load(result.model, device=device)
     dataset = open_dataset("shapes", **load_recipe(result.folder / "recipe.yaml").data.options)
-    unseen = dataset.split("test")
-    with progress("evaluating on unseen images", len(unseen)) as advance:
+    test = dataset.split("test")
+    with progress("evaluating on test images", len(test)) as advance:
         evaluation = evaluate(dataset, segmenter, "test", report=folder / "report", on_sample=advance)
     evaluation.save_json(folder / "test.json")
-    photos = make_folder(folder / "photos")
-    for sample in unseen[:IMAGES]:
-        write_image(photos / f"{Path(sample.name).name}.png", sample.read_image())
-    predict_files(segmenter, [photos], folder / "masks", overlay=overlay_with_legend, confidence=True)
+    images = make_folder(folder / "images")
+    for sample in test[:IMAGES]:
+        write_image(images / f"{Path(sample.name).name}.png", sample.read_image())
+    predict_files(segmenter, [images], folder / "predictions", overlay=overlay_with_legend, confidence=True)
     metrics = evaluation.metrics()
     return DemoResult(
         metrics["miou"],
@@ -78,9 +78,9 @@ def _run_demo(folder: Path, seed: int, fields: Mapping[str, Any], device: str) -
         result.model,
         {
             "images, truth and prediction": result.folder / "samples.png",
-            "the best and worst unseen images": folder / "report" / "worst_best.png",
+            "the best and worst test images": folder / "report" / "worst_best.png",
             "which class is taken for which": folder / "report" / "confusion.png",
             "the course of the training": result.folder / "curves.png",
-            "masks and overlays of six images": folder / "masks",
+            "predictions and overlays of six images": folder / "predictions",
         },
     )

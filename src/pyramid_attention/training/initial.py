@@ -1,8 +1,8 @@
-"""Starting from a trained model: its network, and as many of its weights as fit.
+"""The network as training begins: as the recipe describes it, and with the weights of a trained model that it names.
 
-The new network may have other classes, and other options too (an output stride costs no weights). What has the name and
-the shape of a tensor of the trained model starts from it; the scores of a class start from those of the class of the
-same name; all else starts at random, as without a trained model.
+The new network may have other classes than the trained model, and other options (an output stride costs no weights). A
+tensor of the name and the shape of one of the trained model's starts from it. In the head, a class starts from the
+class of the same name. All else starts at random, as without a trained model.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ class Start:
     """How much of a network starts from a trained model.
 
     Attributes:
-        taken, parameters: how many of the network's numbers, and of how many.
-        classes: names of the classes whose scores were taken over.
+        taken: how many of the network's weights come from the trained model.
+        parameters: how many weights the network has.
+        classes: the names of the classes whose weights in the head come from it.
     """
 
     taken: int
@@ -168,7 +169,7 @@ def start_from(network: SegmentationModel, trained: SegmentationModel) -> Start:
     }
     have, state = trained.state_dict(), network.state_dict()
     rows = _same_classes(network.classes, trained.classes)
-    taken: dict[str, int] = {}  # how many numbers of which parameter
+    taken: dict[str, int] = {}  # how many weights of which parameter
     with torch.no_grad():
         for name, tensor in state.items():
             source = have.get(name)
@@ -192,8 +193,8 @@ def start_from(network: SegmentationModel, trained: SegmentationModel) -> Start:
         )
     names = network.classes.names if network.classes else ()
     network.mean, network.std = trained.mean, trained.std
-    numbers = sum(taken.get(name, 0) for name in sizes)
-    return Start(numbers, sum(sizes.values()), tuple(names[new] for new, _ in rows))
+    weights = sum(taken.get(name, 0) for name in sizes)
+    return Start(weights, sum(sizes.values()), tuple(names[new] for new, _ in rows))
 
 
 def _same_classes(new: ClassTable | None, old: ClassTable | None) -> list[tuple[int, int]]:

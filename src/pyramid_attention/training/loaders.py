@@ -1,4 +1,4 @@
-"""Batches for training and images for validation, as Lightning takes them."""
+"""The samples of a training run, checked and cached, and the loaders that make batches and images of them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .recipe import DataRecipe, Recipe
 from .task import NamedPair
 
 CACHE_LIMIT = 4 * 2**30
-"""Bytes up to which `data.cache: auto` keeps the decoded training images in memory."""
+"""`data.cache: auto` keeps the decoded training images in memory if they take at most so many bytes (4 GiB)."""
 
 
 class Images(TorchDataset[NamedPair]):
-    """Samples as they are, at their own size."""
+    """A data set of PyTorch's that gives each sample at its own size, without augmentation."""
 
     def __init__(self, samples: Sequence[Sample]) -> None:
         self.samples = samples
@@ -40,7 +40,7 @@ def _as_it_is(sample: Any) -> Any:
 
 
 def loader_processes(wanted: int | None, device: torch.device) -> int:
-    """Loader processes: as wanted, else one a core for CUDA (8 at most), and one beside a CPU that trains."""
+    """Return how many processes load: as wanted; else one a core for CUDA, at most 8; else one where cores are left."""
     if wanted is not None:
         return wanted
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -48,12 +48,12 @@ def loader_processes(wanted: int | None, device: torch.device) -> int:
 
 
 def fits_in_memory(samples: Sequence[Sample]) -> bool:
-    """Whether the decoded samples, all as large as the first, stay below `CACHE_LIMIT` (3 bytes a pixel, 1 of mask)."""
+    """Say whether the decoded samples stay below `CACHE_LIMIT` if all are as large as the first (4 bytes a pixel)."""
     return samples[0].read_image().size // 3 * 4 * len(samples) <= CACHE_LIMIT
 
 
 def open_samples(data: DataRecipe, dataset: Dataset) -> tuple[Sequence[Sample], Sequence[Sample]]:
-    """The samples of training and of validation, made smaller as the recipe says.
+    """Return the samples of training and of validation, made smaller as the recipe says.
 
     Each is decoded once, to find what is broken before training begins; those of training are kept decoded where the
     recipe caches them. Drawn images cannot be broken, so they are decoded for the cache alone.
@@ -77,7 +77,7 @@ def open_samples(data: DataRecipe, dataset: Dataset) -> tuple[Sequence[Sample], 
 def build_loaders(
     recipe: Recipe, train: Sequence[Sample], val: Sequence[Sample], device: torch.device, epochs_done: int
 ) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    """The loaders of training batches and of validation images.
+    """Make the loaders of training batches and of validation images.
 
     Args:
         recipe: its `data` group, seed and batch size.

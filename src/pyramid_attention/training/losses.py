@@ -17,7 +17,7 @@ from ..classes import IGNORE
 
 
 class CrossEntropy(nn.Module):
-    """Mean cross-entropy of the labelled pixels, weighted by class: sum of w·loss over sum of w, as torch does.
+    """The mean cross-entropy of the labelled pixels, weighted by class: Σ w·loss / Σ w, as in torch.
 
     Args:
         weights: one a class, or None for equal weights.
@@ -32,7 +32,7 @@ class CrossEntropy(nn.Module):
         self.register_buffer("weights", None if weights is None else torch.tensor(weights), persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Scalar loss."""
+        """Return the loss, a scalar."""
         total = F.cross_entropy(
             logits, labels, self.weights, ignore_index=IGNORE, reduction="sum", label_smoothing=self.smoothing
         )
@@ -42,7 +42,9 @@ class CrossEntropy(nn.Module):
 
 
 class OhemCrossEntropy(nn.Module):
-    """Mean cross-entropy of the hard pixels: true class less likely than `threshold`, but at least the hardest share.
+    """The mean cross-entropy of the hard pixels, whose true class is less likely than `threshold`.
+
+    If they are fewer than the share `keep` of the labelled pixels, the hardest pixels up to that share are taken.
 
     Args:
         threshold: probability of the true class below which a pixel is hard, 0 … 1.
@@ -60,7 +62,7 @@ class OhemCrossEntropy(nn.Module):
         self.register_buffer("weights", None if weights is None else torch.tensor(weights), persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Scalar loss."""
+        """Return the loss, a scalar."""
         labelled = labels != IGNORE
         losses = F.cross_entropy(
             logits, labels, self.weights, ignore_index=IGNORE, reduction="none", label_smoothing=self.smoothing
@@ -81,7 +83,7 @@ class Dice(nn.Module):
     """
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Scalar loss."""
+        """Return the loss, a scalar."""
         labelled = (labels != IGNORE).unsqueeze(1)
         probabilities = logits.float().softmax(1) * labelled
         truth = F.one_hot(labels.clamp_max(logits.shape[1] - 1), logits.shape[1]).movedim(-1, 1) * labelled
@@ -93,12 +95,12 @@ class Dice(nn.Module):
 
 
 class SumOfLosses(nn.Module):
-    """Several losses, added."""
+    """The sum of several losses."""
 
     def __init__(self, *parts: nn.Module) -> None:
         super().__init__()
         self.parts = nn.ModuleList(parts)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Scalar loss."""
+        """Return the loss, a scalar."""
         return torch.stack([part(logits, labels) for part in self.parts]).sum()

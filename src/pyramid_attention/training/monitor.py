@@ -1,4 +1,4 @@
-"""What a person sees while a network trains: loss, validation mIoU, images per second, time left."""
+"""The progress of a training: loss, mIoU on the validation split, images per second and time left."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .run_folder import RunFolder
 
 
 class Monitor(pl.Callback):
-    """One bar over the whole run on a terminal, a plain line an epoch elsewhere (both on stderr).
+    """A callback that shows one bar for the whole run on a terminal, or prints a line an epoch elsewhere, on stderr.
 
     Args:
-        run: the callback that collects the numbers of each epoch.
+        run: the callback that collects the metrics of each epoch.
         batch_size: images a batch.
     """
 
@@ -30,7 +30,7 @@ class Monitor(pl.Callback):
         self.line: TaskID | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin, at the epoch where a resumed run stands."""
+        """Start the bar at the epoch that the run has reached."""
         self.begun = time.monotonic()
         self.epochs_before = len(self.run.rows)
         self.loss: float | None = None
@@ -62,13 +62,13 @@ class Monitor(pl.Callback):
         }
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Time the epoch for its rate."""
+        """Note when the epoch began, for the rate."""
         self.epoch_begun = time.monotonic()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move the bar."""
+        """Advance the bar by a batch."""
         if self.bar is None or self.line is None:
             return
         if batch_idx % 10 == 0:  # reading the loss waits for the device
@@ -99,11 +99,11 @@ class Monitor(pl.Callback):
             self.bar = None
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave the bar as it stands."""
+        """Stop the bar; it stays on the screen."""
         if self.bar is not None and self.line is not None:
             self.bar.update(self.line, **self._fields(trainer))
         self._stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Give the terminal back."""
+        """Stop the bar, so that the error has the terminal for itself."""
         self._stop()

@@ -1,6 +1,6 @@
-"""The run folder: what a training run leaves on the disk while it goes on, each file whole or not at all.
+"""The run folder: the files that a training run writes while it goes on, each whole or not at all.
 
-After every epoch the row of numbers, the best model and the checkpoint are written, in this order. The rows live in the
+After every epoch the row of metrics, the best model and the checkpoint are written, in this order. The rows live in the
 checkpoint too and `metrics.csv` is written from them, so a run that is killed anywhere and resumed holds every epoch
 exactly once.
 """
@@ -38,16 +38,16 @@ COLUMNS = (
     "seconds",
 )
 SHEET_ROWS = 6
-Numbers = dict[str, float | int | None]
+Row = dict[str, float | int | None]
 
 
 def last_checkpoint(folder: Path) -> Path:
-    """Where a run keeps its newest checkpoint."""
+    """Return the path of a run's newest checkpoint."""
     return folder / "checkpoints" / "last.ckpt"
 
 
 def finished_epochs(checkpoint: Path) -> int:
-    """How many epochs a checkpoint holds.
+    """Return after how many epochs a checkpoint was written.
 
     Raises:
         UserError: the file is no checkpoint of ours.
@@ -60,7 +60,7 @@ def finished_epochs(checkpoint: Path) -> int:
 
 
 class RunFolder(pl.Callback):
-    """Writes `metrics.csv`, the best model, the checkpoint and the curves after each epoch.
+    """A callback that writes `metrics.csv`, the best model, the checkpoint and the curves after each epoch.
 
     Args:
         folder: the run folder.
@@ -69,7 +69,7 @@ class RunFolder(pl.Callback):
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         self.folder, self.recipe = folder, recipe
-        self.rows: list[Numbers] = []
+        self.rows: list[Row] = []
         self.best: dict[str, Any] | None = None
         self.last: dict[str, Any] | None = None
         self._curves_due = 0.0
@@ -80,11 +80,11 @@ class RunFolder(pl.Callback):
         return type(self).__name__
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs to know of the epochs before."""
+        """The rows so far, and the metrics of the best and of the last validation."""
         return {"rows": self.rows, "best": self.best, "last": self.last}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the epochs of the checkpoint; what the folder says of later ones is void."""
+        """Go on after the epochs of the checkpoint; rows of later epochs are removed from the folder."""
         self.rows, self.best, self.last = state_dict["rows"], state_dict["best"], state_dict["last"]
         self._write_rows()
 
@@ -98,12 +98,12 @@ class RunFolder(pl.Callback):
         self._losses: list[float] = []
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Count; the time of the last batch of an epoch is when training it ended and validation began."""
+        """Count the batch and note the time: after the last batch of an epoch, validation begins."""
         self._batches += 1
         self._training_ended = time.monotonic()
 
     def _mean_loss(self, task: SegmentationTask) -> float:
-        """Of the epoch so far.
+        """Return the mean loss of the epoch so far.
 
         Raises:
             UserError: it is not finite: training diverged.
@@ -118,12 +118,12 @@ class RunFolder(pl.Callback):
         return loss
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop a run that diverged before a broken network is measured."""
+        """Stop a run whose loss is not finite before its network is measured."""
         assert isinstance(pl_module, SegmentationTask)
         self._mean_loss(pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the row, the model if it is the best, and the checkpoint."""
+        """Write the epoch's row, the model if it is the best so far, and the checkpoint."""
         task = pl_module
         assert isinstance(task, SegmentationTask)
         epoch = len(self.rows) + 1
@@ -180,7 +180,7 @@ class RunFolder(pl.Callback):
         plot_curves(self.rows, self.folder / "curves.png")
 
     def finish(self, segmenter: Segmenter, samples: Sequence[Sample]) -> None:
-        """Write what a finished run shows: `metrics.json`, the curves, and `samples.png` by the best model."""
+        """Write what only a finished run has: `metrics.json`, the last curves, and `samples.png` by the best model."""
         best_and_last = {"best": self.best, "last": self.last}
         summary = {"version": LIBRARY_VERSION, "seed": self.recipe.seed, "epochs": len(self.rows), **best_and_last}
         write_json(self.folder / "metrics.json", summary)

@@ -15,7 +15,7 @@ from .recipe import TrainRecipe
 
 
 def rate_factor(step: int, steps: int, train: TrainRecipe) -> float:
-    """The learning rate at `step` of `steps`, as a multiple of the recipe's; 0 at the end."""
+    """Return the learning rate at `step` of `steps`, divided by the recipe's; it is 0 at the end."""
     warmup = round(train.warmup * steps)
     if step < warmup:
         return (step + 1) / (warmup + 1)
@@ -26,7 +26,7 @@ def rate_factor(step: int, steps: int, train: TrainRecipe) -> float:
 
 
 def build_optimizer(network: nn.Module, backbone: nn.Module, train: TrainRecipe) -> optim.Optimizer:
-    """The recipe's optimiser; the backbone has its own rate, and norms and biases do not decay with AdamW.
+    """Make the recipe's optimiser; the backbone has its own rate, and norms and biases do not decay with AdamW.
 
     SGD decays every parameter, as the paper's framework did.
     """
@@ -49,5 +49,5 @@ def build_optimizer(network: nn.Module, backbone: nn.Module, train: TrainRecipe)
 
 
 def build_schedule(optimizer: optim.Optimizer, steps: int, train: TrainRecipe) -> optim.lr_scheduler.LambdaLR:
-    """`rate_factor` applied to every group of the optimiser."""
+    """Make the schedule that gives every group of the optimiser its rate times `rate_factor`."""
     return optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, steps, train))

@@ -1,4 +1,4 @@
-"""What one step of training and one image of validation do, as a Lightning module."""
+"""The Lightning module: a step of training, and the validation of an image."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NamedPair = tuple[str, NDArray[np.uint8], NDArray[np.uint8]]
 
 
 def build_loss(train: TrainRecipe, class_names: tuple[str, ...]) -> nn.Module:
-    """The recipe's loss.
+    """Make the loss that a recipe names.
 
     Raises:
         UserError: the number of class weights is not the number of classes.
@@ -48,7 +48,7 @@ def build_loss(train: TrainRecipe, class_names: tuple[str, ...]) -> nn.Module:
 
 
 class SegmentationTask(pl.LightningModule):
-    """Trains a network by a recipe and validates it through the `Segmenter` that prediction uses.
+    """A module that trains a network by a recipe and validates it through the `Segmenter` that prediction uses.
 
     Validation is always fp32 on whole images, one at a time, with the averaged weights where there are any: the
     number is the one `pan eval` gives for the saved model.
@@ -85,33 +85,33 @@ class SegmentationTask(pl.LightningModule):
         return self.network if self.averaged is None else cast(SegmentationModel, self.averaged.module)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Pixels N×3×H×W uint8 to the floats the backbone was made for."""
+        """Return pixels N×3×H×W (uint8) as the floats that the backbone expects."""
         images = (images.float() - self.mean) / self.std
         return images.contiguous(memory_format=torch.channels_last) if self.train_recipe.channels_last else images
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """Loss of one batch: `image` N×3×h×w uint8, `mask` N×h×w uint8."""
+        """Return the loss of a batch: `image` N×3×h×w uint8, `mask` N×h×w uint8."""
         loss: Tensor = self.loss(self._forward(self.normalise(batch["image"])), batch["mask"].long())
         self.losses.append(loss.detach())
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, index: int) -> None:
-        """Let the averaged weights follow, once for each optimiser step."""
+        """Update the averaged weights (EMA) after each step of the optimiser."""
         if self.averaged is not None and self.global_step > self.averaged_at:
             self.averaged.update(self.network, step=self.global_step)
             self.averaged_at = self.global_step
 
     def on_validation_epoch_start(self) -> None:
-        """Begin an empty evaluation, with the Segmenter that the user will get."""
+        """Begin an evaluation through the Segmenter that the user will have."""
         self.segmenter = Segmenter(TorchEngine(self.best_network, self.device))
         self.validation = Evaluation(self.segmenter.classes)
 
     def on_train_start(self) -> None:
-        """Where a resumed run stands."""
+        """Note how many steps a resumed run has done already."""
         self.averaged_at = self.global_step
 
     def take_losses(self) -> list[float]:
-        """The losses of the batches since the last call."""
+        """Return the losses of the batches since the last call, and forget them."""
         losses = torch.stack(self.losses).tolist() if self.losses else []
         self.losses = []
         return losses
@@ -123,7 +123,7 @@ class SegmentationTask(pl.LightningModule):
         self.validation.add(name, mask, self.segmenter(image).labels)
 
     def on_validation_epoch_end(self) -> None:
-        """Tell callbacks how good the network is: `val_miou` and `val_pixel_accuracy` can be monitored."""
+        """Log `val_miou` and `val_pixel_accuracy`, which callbacks can monitor."""
         assert self.validation is not None
         metrics = self.validation.metrics()
         for name in ("miou", "pixel_accuracy"):
@@ -131,23 +131,23 @@ class SegmentationTask(pl.LightningModule):
                 self.log(f"val_{name}", metrics[name], logger=False)
 
     def take_validation(self) -> dict[str, Any] | None:
-        """The numbers of the validation since the last call (`Evaluation.metrics`), None where there was none."""
+        """Return the metrics of the validation since the last call, or None if there was none."""
         validation, self.validation = self.validation, None
         return None if validation is None else validation.metrics()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep how images are normalised: a network that began from a trained one has that one's way."""
+        """Save how images are normalised: a network that began from a trained one normalises as that one does."""
         checkpoint["normalisation"] = {"mean": list(self.network.mean), "std": list(self.network.std)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take it up again; checkpoints from before there was a choice do not hold it."""
-        for name, values in checkpoint.get("normalisation", {}).items():
+        """Normalise images as the run did before."""
+        for name, values in checkpoint["normalisation"].items():
             setattr(self.network, name, tuple(values))
             setattr(self.best_network, name, tuple(values))
             getattr(self, name).copy_(torch.tensor(values).view(1, -1, 1, 1) * 255)
 
     def configure_optimizers(self) -> Any:
-        """The recipe's optimiser and schedule, by step."""
+        """Return the recipe's optimiser, and its schedule by step."""
         optimizer = build_optimizer(self.network, self.network.backbone, self.train_recipe)
         schedule = build_schedule(optimizer, self.steps, self.train_recipe)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
