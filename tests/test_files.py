@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pyramid_attention.errors import UserError
-from pyramid_attention.files import Claims, InUse, holds_files, make_folder, owned, scratch, whole_file
+from pyramid_attention.files import Claims, InUse, holds_files, make_folder, owned, scratch, whole_file, whole_folder
 from support import CLAIMING, OWNING, WRITING, end, other_process
 
 
@@ -197,6 +197,23 @@ def test_a_temporary_folder_is_gone_after_a_full_disk_and_the_message_says_where
     assert names(tmp_path) == []
 
 
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    def write(fault: type[Exception] | None) -> None:
+        with whole_folder(tmp_path / "new") as folder:
+            (folder / "a").write_text("x")
+            if fault:
+                raise fault
+
+    with pytest.raises(RuntimeError):
+        write(RuntimeError)
+    assert names(tmp_path) == []
+    (tmp_path / "new").mkdir()
+    write(None)
+    assert [names(tmp_path), names(tmp_path / "new")] == [["new"], ["a"]]
+    with pytest.raises(UserError, match="new already holds files"):
+        write(None)
+
+
 # One process a folder
 
 
@@ -232,6 +249,10 @@ def test_of_two_that_want_a_new_folder_each_gets_its_own(tmp_path):
     with owned(tmp_path / "runs" / "a-2", "run", numbered=True) as third:
         assert third.name == "a-2-2"
     assert names(tmp_path / "runs") == ["a-2"]
+    end(other_process(OWNING, tmp_path / "runs" / "a-2"))
+    end(other_process(WRITING, tmp_path / "runs" / "a-2"))
+    with owned(tmp_path / "runs" / "a-2", "run", numbered=True):
+        assert names(tmp_path / "runs" / "a-2") == ["x"]  # what the dead left there is cleared all the same
 
 
 def test_a_folder_in_which_nothing_was_written_is_gone_unless_it_was_there(tmp_path):

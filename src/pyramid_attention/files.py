@@ -266,6 +266,13 @@ def _clear(folder: Path, below: bool = False) -> None:
                 _clear(Path(entry.path), below)
 
 
+def _clear_mark(path: Path) -> None:
+    """Remove a lock file of a dead process."""
+    with suppress(OSError):
+        if (lock := _take(path, make=False)) is not None:
+            _release(path, lock)
+
+
 # Whole files
 
 
@@ -297,6 +304,22 @@ def write_json(path: str | os.PathLike[str], data: Mapping[str, Any]) -> None:
     """Write as JSON (strict: no NaN), whole or not at all."""
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder; on leaving, it takes the place of `path`, which is new or an empty folder.
+
+    Raises:
+        UserError: there is something else, or it cannot be written.
+    """
+    target = Path(path)
+    if target.is_file() or holds_files(target):
+        raise UserError(f"{target} already holds files; choose another folder")
+    with scratch(make_folder(target.parent)) as place:
+        (place / "new").mkdir()
+        yield place / "new"
+        os.replace(place / "new", target)
 
 
 # Folders
@@ -365,9 +388,14 @@ def owned(folder: str | os.PathLike[str], what: str, *, numbered: bool = False) 
     for number in itertools.count(1):
         place = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
         if numbered and (place.is_file() or holds_files(place)):
+            _clear(place, below=True)
+            _clear_mark(place / OWNER)
             continue
         made = [path for path in (place, *place.parents) if not path.exists()]
         lock = _take_in(place, OWNER)
+        if lock is None and not numbered:
+            time.sleep(0.05)  # the other may only have looked whether the owner is dead
+            lock = _take_in(place, OWNER)
         if lock is None and not numbered:
             raise InUse(_held_by(place, what))
         if lock is None:
@@ -440,9 +468,7 @@ class Claims:
         _clear(make_folder(self._folder), below=True)
         with suppress(OSError):  # the claims of the dead
             for path in sorted((self._folder / CLAIMS).iterdir()):
-                with suppress(OSError):
-                    if (lock := _take(path, make=False)) is not None:
-                        _release(path, lock)
+                _clear_mark(path)
         return self
 
     def __exit__(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UserError, require
-from ..files import holds_files, owned
+from ..files import holds_files, whole_folder
 from .options import split_names
 
 
@@ -35,8 +35,8 @@ def convert_checkpoint(
     if holds_files(out):
         raise UserError(f"{out} already holds files; choose another --out")
     network = convert(file, backbone, output_stride, split_names(classes))
-    with owned(out, "model folder"):
-        network.save_pretrained(out)
+    with whole_folder(out) as folder:
+        network.save_pretrained(folder)
     table = network.classes
     assert table is not None
     print(
