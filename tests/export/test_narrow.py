@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from pyramid_attention.export.narrow import NarrowConv, use_narrow
+from pyramid_attention.export.narrow import NarrowConv, gains
+from pyramid_attention.export.replacements import replace_layers
 from pyramid_attention.models import build_model
 
 
@@ -36,7 +37,7 @@ def test_it_is_used_where_an_attention_of_one_channel_begins():
     x = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
         before = network(x)
-        assert use_narrow(network) == 1
+        assert replace_layers(network, {"speed"}) == 1 + 4  # and those that Winograd's takes
         torch.testing.assert_close(network(x), before, atol=1e-5, rtol=1e-4)
     assert isinstance(network.context.downs[0][2][0], NarrowConv)
 
@@ -54,4 +55,4 @@ def test_it_is_used_where_an_attention_of_one_channel_begins():
     ],
 )
 def test_others_stay_as_they_are(convolution):
-    assert use_narrow(nn.ModuleDict({"it": convolution})) == 0
+    assert not gains(convolution)

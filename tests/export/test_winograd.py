@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pyramid_attention.export import winograd
-from pyramid_attention.export.winograd import WinogradConv, use_winograd
+from pyramid_attention.export.program import trace
+from pyramid_attention.export.replacements import replace_layers
+from pyramid_attention.export.winograd import WinogradConv, gains
 from pyramid_attention.models import build_model
-from pyramid_attention.models.network import exportable
 
 
 def convolution(inputs: int, outputs: int, dilation: int, bias: bool = True) -> nn.Conv2d:
@@ -44,27 +45,15 @@ def test_many_channels_lose_no_more_than_rounding():
 
 @pytest.mark.parametrize("dilation", [1, 2])
 def test_the_graph_takes_any_batch_and_size(tmp_path, dilation):
-    class Whole(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.convolution = WinogradConv(convolution(4, 6, dilation))
-
-        def forward(self, x):
-            with exportable():
-                return self.convolution(x)
-
-    whole = Whole().eval()
-    dims = {0: torch.export.Dim("n", min=1), 2: torch.export.Dim("h", min=1), 3: torch.export.Dim("w", min=1)}
-    program = torch.export.export(
-        whole, (torch.randn(2, 4, 8, 12),), dynamic_shapes=(dims,), prefer_deferred_runtime_asserts_over_guards=True
-    )
+    layer = WinogradConv(convolution(4, 6, dilation)).eval()
+    program = trace(layer, torch.randn(2, 4, 8, 12), (2, 3), least=1)
     path = tmp_path / "winograd.onnx"
     torch.onnx.export(program, input_names=["x"], verbose=False).save(path)
     session = onnxruntime.InferenceSession(path)
     for shape in ((1, 4, 1, 1), (1, 4, 3, 40), (3, 4, 17, 8), (2, 4, 33, 31)):
         x = torch.randn(shape)
         with torch.no_grad():
-            expected = whole.convolution(x).numpy()
+            expected = layer(x).numpy()
         np.testing.assert_allclose(session.run(None, {"x": x.numpy()})[0], expected, atol=1e-5)
 
 
@@ -73,7 +62,7 @@ def test_the_convolutions_that_gain_are_replaced_and_no_others(monkeypatch):
     x = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
         expected = network.coarse_logits(x)
-    assert use_winograd(network) == 4  # 256 → 512 and three of 512 → 512
+    assert replace_layers(network, {"speed"}) == 4  # 256 → 512 and three of 512 → 512
     with torch.no_grad():
         found = network.coarse_logits(x)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
@@ -86,5 +75,5 @@ def test_the_convolutions_that_gain_are_replaced_and_no_others(monkeypatch):
         "reflected": nn.Conv2d(4, 4, 3, 1, 1, padding_mode="reflect"),
         "uneven": nn.Conv2d(4, 4, 3, 1, (1, 2), dilation=(1, 2)),
     }
-    assert use_winograd(nn.ModuleDict(others)) == 0
-    assert use_winograd(nn.ModuleDict({"plain": convolution(4, 4, 1)})) == 1
+    assert [name for name, other in others.items() if gains(other)] == []
+    assert gains(convolution(4, 4, 1))

@@ -20,6 +20,7 @@ from pyramid_attention.inference import Segmenter
 from pyramid_attention.inference.devices import is_out_of_memory, resolve_device
 from pyramid_attention.inference.engines.torch import TorchEngine
 from pyramid_attention.inference.load import find_model
+from pyramid_attention.models import SegmentationModel
 
 
 class Linear(nn.Module):
@@ -30,11 +31,12 @@ class Linear(nn.Module):
     backbone = SimpleNamespace(size_divisor=1)
     metadata: ClassVar[dict] = {}
     align_corners = False
+    normalise = SegmentationModel.normalise
 
     def __init__(self, classes: ClassTable | None = None, num_classes: int = 4) -> None:
         super().__init__()
         self.classes = classes
-        self.config = {"num_classes": num_classes}
+        self.num_classes = num_classes
         self.conv = nn.Conv2d(3, num_classes, 1)
         self.norm = nn.BatchNorm2d(num_classes)
         generator = torch.Generator().manual_seed(0)

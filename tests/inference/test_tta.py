@@ -18,7 +18,7 @@ from pyramid_attention.errors import UserError
 from pyramid_attention.inference import Segmenter
 from pyramid_attention.inference.engines.torch import TorchEngine
 from pyramid_attention.inference.tta import SCALES, AugmentedEngine
-from pyramid_attention.models import build_model
+from pyramid_attention.models import SegmentationModel, build_model
 
 
 class Pointwise(nn.Module):
@@ -28,12 +28,13 @@ class Pointwise(nn.Module):
     std = (0.229, 0.224, 0.225)
     backbone = SimpleNamespace(size_divisor=1)
     align_corners = False
+    normalise = SegmentationModel.normalise
     metadata: ClassVar[dict] = {}
 
     def __init__(self) -> None:
         super().__init__()
         self.classes = ClassTable.of(4)
-        self.config = {"num_classes": 4}
+        self.num_classes = 4
         self.conv = nn.Conv2d(3, 4, 1, bias=False)
         self.conv.weight.data = torch.randn(4, 3, 1, 1, generator=torch.Generator().manual_seed(0))
         self.seen: list[tuple[int, ...]] = []

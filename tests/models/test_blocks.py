@@ -14,11 +14,11 @@ from pyramid_attention.models import blocks
 from pyramid_attention.models.blocks import (
     ConvNormAct,
     Norm,
+    Resize,
     SyncNorm,
     convert_norms,
     convert_sync_batchnorm,
     initialise,
-    resize,
 )
 
 
@@ -161,13 +161,10 @@ def test_a_stride_halves_rounding_up(n, kernel, stride):
 
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize("size", [(3, 5), (6, 4), (1, 1), (7, 11)])
-def test_resize_is_bilinear_and_traces_to_the_same(size, align_corners, monkeypatch):
+def test_resize_is_bilinear(size, align_corners):
     x = torch.randn(2, 3, 3, 5)
     expected = interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
-    torch.testing.assert_close(resize(x, size, align_corners), expected)
-    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    torch.testing.assert_close(resize(x, size, align_corners), expected)
+    torch.testing.assert_close(Resize(align_corners)(x, size), expected, rtol=0, atol=0)
 
 
 def test_initialisation_keeps_the_variance_of_what_follows_a_relu():

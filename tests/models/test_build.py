@@ -15,7 +15,7 @@ def refusal(architecture="pan", **options) -> str:
 
 
 def test_pan_is_fpa_and_gau_with_the_papers_options():
-    config = build_model("pan", num_classes=21).config
+    config = build_model("pan", num_classes=21).spec
     assert "pan" in list_architectures()
     expected = {
         "architecture": "pan",
@@ -29,7 +29,7 @@ def test_pan_is_fpa_and_gau_with_the_papers_options():
         "in_channels": 3,
         "channels": 256,
         "attention_channels": None,
-        "kernels": (7, 5, 3),
+        "kernels": [7, 5, 3],
         "downsample": "avg",
         "upsample": "bilinear",
         "global_branch": "gp",
@@ -46,19 +46,19 @@ def test_pan_is_fpa_and_gau_with_the_papers_options():
 
 def test_the_configuration_makes_the_network_again():
     net = build_model(num_classes=2, backbone="test_resnet", channels=8, kernels=[3, 3, 3], gate="none")
-    again = build_model(**net.config)
-    assert again.config == net.config
+    again = build_model(**net.spec)
+    assert again.spec == net.spec
     assert {k: v.shape for k, v in again.state_dict().items()} == {k: v.shape for k, v in net.state_dict().items()}
 
 
 def test_values_may_come_as_text_or_lists_from_a_recipe():
     config = build_model(
         num_classes="2", backbone="test_resnet", channels="8", kernels=[3, 3, 3], align_corners="true"
-    ).config
+    ).spec
     assert (config["num_classes"], config["channels"], config["kernels"], config["align_corners"]) == (
         2,
         8,
-        (3, 3, 3),
+        [3, 3, 3],
         True,
     )
 
@@ -110,7 +110,7 @@ def test_weights_of_a_file_are_loaded_into_the_backbone(tmp_path):
     theirs = donor.state_dict()
     for name, value in net.backbone.body.state_dict().items():
         assert torch.equal(value, theirs[name]), name
-    assert net.config["pretrained"] == str(tmp_path / "weights.pth")
+    assert net.spec["pretrained"] == str(tmp_path / "weights.pth")
 
 
 def test_a_file_of_weights_that_is_missing_or_none(tmp_path):

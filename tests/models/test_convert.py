@@ -42,17 +42,17 @@ def test_the_same_weights_give_the_same_scores(encoder, options, tmp_path):
     torch.save(net.state_dict(), tmp_path / "pan.pth")
     ours = convert_checkpoint(tmp_path / "pan.pth", encoder, options.get("encoder_output_stride"))
     channels = options.get("in_channels", 3)
-    side = ours.config["output_stride"]
+    side = ours.spec["output_stride"]
     same_scores(ours, net, channels, (8 * side, 8 * side))
     ours.save_pretrained(tmp_path / "ours")
     again = SegmentationModel.from_pretrained(tmp_path / "ours")
-    assert again.config == ours.config
+    assert again.spec == ours.spec
     same_scores(again, net, channels, (9 * side, 11 * side))  # their rounding of sizes shows
 
 
 def test_where_theirs_differs_from_the_paper_is_in_the_configuration(tmp_path):
     torch.save(theirs().state_dict(), tmp_path / "pan.pth")
-    config = convert_checkpoint(tmp_path / "pan.pth", "resnet18").config
+    config = convert_checkpoint(tmp_path / "pan.pth", "resnet18").spec
     expected = {
         "dilate_first": True,
         "conv_bias": True,
@@ -66,7 +66,7 @@ def test_where_theirs_differs_from_the_paper_is_in_the_configuration(tmp_path):
     }
     assert {name: config[name] for name in expected} == expected
     torch.save(theirs("tu-resnet18").state_dict(), tmp_path / "tu.pth")
-    assert convert_checkpoint(tmp_path / "tu.pth", "tu-resnet18").config["dilate_first"] is False
+    assert convert_checkpoint(tmp_path / "tu.pth", "tu-resnet18").spec["dilate_first"] is False
 
 
 def test_a_folder_saved_by_the_library_needs_no_names(tmp_path, capsys):
@@ -76,7 +76,7 @@ def test_a_folder_saved_by_the_library_needs_no_names(tmp_path, capsys):
     assert main(["convert-checkpoint", str(tmp_path / "theirs"), "--out", str(out), "--classes", "a,b,c,d,e"]) == 0
     assert "5 classes (a, b, c, d, e) on resnet18" in capsys.readouterr().out
     ours = SegmentationModel.from_pretrained(out)
-    assert ours.config["output_stride"] == 32
+    assert ours.spec["output_stride"] == 32
     assert ours.classes.names == ("a", "b", "c", "d", "e")
     same_scores(ours, net, size=(256, 256))
     assert main(["convert-checkpoint", str(tmp_path / "theirs"), "--out", str(out)]) == 2

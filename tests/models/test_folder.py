@@ -71,7 +71,7 @@ def test_a_saved_model_comes_back_with_the_same_scores_and_all_it_knows(net, tmp
         k: v.tolist() for k, v in net.state_dict().items()
     }
     assert not again.training
-    assert (again.config, again.classes, again.mean, again.std) == (net.config, net.classes, net.mean, net.std)
+    assert (again.spec, again.classes, again.mean, again.std) == (net.spec, net.classes, net.mean, net.std)
     assert again.metadata == {"miou": 0.5}
 
 

@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 
 from pyramid_attention import PAN
+from pyramid_attention.export.program import export_program
 from pyramid_attention.models import SegmentationModel, build_model
 from pyramid_attention.models.architectures import ARCHITECTURES
 from pyramid_attention.models.backbone import Backbone
 from pyramid_attention.models.blocks import Norm
-from pyramid_attention.models.context.fpa import FPA
-from pyramid_attention.models.decoder.gau import GAUDecoder
+from pyramid_attention.models.context.fpa import FPAOptions
+from pyramid_attention.models.decoder.gau import GAUOptions
 
 SIZES = [(1, 1), (1, 40), (2, 3), (7, 7), (31, 32), (33, 5), (64, 48), (65, 97)]
 # Together the rows named "pan" hold every value of every option of PAN's: a test below sees to that.
@@ -80,7 +81,7 @@ def settled(net):
     net.train()
     with torch.no_grad():
         for _ in range(12):
-            net(torch.randn(4, net.config["in_channels"], 64, 64))
+            net(torch.randn(4, net.backbone.in_channels, 64, 64))
     return net.eval()
 
 
@@ -91,9 +92,9 @@ def any_network(request):
 
 def test_the_rows_hold_every_system_and_every_value_of_pans_options():
     assert NETWORKS.keys() >= ARCHITECTURES.keys()
-    pans = [network(name).config for name in NETWORKS if name.startswith("pan")]
-    for part in (FPA, GAUDecoder):
-        for option, kind in typing.get_type_hints(part.__init__).items():
+    pans = [network(name).spec for name in NETWORKS if name.startswith("pan")]
+    for options in (FPAOptions, GAUOptions):
+        for option, kind in typing.get_type_hints(options).items():
             values = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
             values = (True, False) if kind is bool else values
             assert set(values) <= {config.get(option) for config in pans}, option
@@ -123,7 +124,7 @@ def test_every_parameter_gets_a_finite_gradient_that_is_not_zero(name):
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
-        before_norm = net.config.get("conv_bias") and name.endswith(".0.bias")  # the norm takes it away again
+        before_norm = net.spec.get("conv_bias") and name.endswith(".0.bias")  # the norm takes it away again
         assert before_norm or parameter.grad.any(), name
 
 
@@ -201,13 +202,7 @@ def test_backbones_of_several_kinds_are_exported(name, backbone, output_stride):
 
 def check_export(net):
     net = settled(net)
-    dims = {0: torch.export.Dim("batch", min=1), 2: torch.export.Dim("h", min=32), 3: torch.export.Dim("w", min=32)}
-    graph = torch.export.export(
-        net,
-        (torch.randn(2, 3, 64, 96),),
-        dynamic_shapes=(dims,),
-        prefer_deferred_runtime_asserts_over_guards=True,  # what torch cannot prove of sizes is checked at run time
-    ).module()
+    graph = export_program(net).module()
     for shape in [(1, 3, 32, 32), (3, 3, 33, 127), (2, 3, 200, 47)]:
         images = torch.randn(shape)
         torch.testing.assert_close(graph(images), net(images), atol=1e-5, rtol=1e-5)
@@ -289,7 +284,7 @@ def test_training_starts_from_nearly_equal_scores(name):
     net = network(name, "resnet18", **options).train()
     loss = F.cross_entropy(net(torch.randn(4, 3, 64, 64)), torch.randint(5, (4, 64, 64)))
     # ReLU behind the low-level convolution leaves sums of positive numbers: larger scores from the same small head.
-    tolerance = 0.3 if net.config.get("low_activation") == "relu" else 0.2
+    tolerance = 0.3 if net.spec.get("low_activation") == "relu" else 0.2
     assert loss.item() == pytest.approx(math.log(5), rel=tolerance)
 
 
@@ -303,7 +298,7 @@ def test_the_same_seed_makes_the_same_network_and_the_same_scores(name):
 
 
 def test_pan_by_its_own_name():
-    assert PAN(5, "test_resnet", channels=16).config == network().config
+    assert PAN(5, "test_resnet", channels=16).spec == network().spec
 
 
 def test_the_first_convolution_of_a_stage_is_dilated_on_request():

@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from pyramid_attention.models import PyramidAttention
-from pyramid_attention.models.context.fpa import FPA
-from pyramid_attention.models.context.pyramid_attention import PyramidAttentionContext
-from pyramid_attention.models.decoder.gau import GAU, GAUDecoder
+from pyramid_attention.models.context.fpa import FPA, FPAOptions
+from pyramid_attention.models.context.pyramid_attention import PyramidAttentionContext, PyramidAttentionOptions
+from pyramid_attention.models.decoder.gau import GAU, GAUDecoder, GAUOptions
 from support import shaken
 
 SIZES = [(1, 1), (1, 5), (2, 2), (3, 7), (8, 8), (11, 6)]
@@ -34,7 +34,7 @@ def up(x, size, align_corners=False):
 @pytest.mark.parametrize("attention_channels", [None, 3, 1])
 def test_fpa_is_main_times_pyramid_plus_global(size, downsample, attention_channels):
     torch.manual_seed(0)
-    fpa = shaken(FPA(12, channels=6, attention_channels=attention_channels, downsample=downsample))
+    fpa = shaken(FPA(12, FPAOptions(channels=6, attention_channels=attention_channels, downsample=downsample)))
     x = torch.randn(2, 12, *size)
 
     def down(parts, x):
@@ -62,19 +62,19 @@ def test_fpa_is_main_times_pyramid_plus_global(size, downsample, attention_chann
 
 
 def test_fpa_has_the_kernels_and_widths_of_the_paper():
-    fpa = FPA(2048)
+    fpa = FPA(2048, FPAOptions())
     kernels = [part[-1][0].kernel_size[0] for part in fpa.downs], [part[0].kernel_size[0] for part in fpa.levels]
     assert kernels == ([7, 5, 3], [7, 5, 3])
     assert [part[-1][0].in_channels for part in fpa.downs] == [2048, 256, 256]
     assert fpa.out_channels == 256
-    small = FPA(8, channels=4, kernels=(3, 3, 3))
+    small = FPA(8, FPAOptions(channels=4, kernels=(3, 3, 3)))
     assert {part[0].kernel_size for part in small.levels} == {(3, 3)}
 
 
 def test_fpa_without_a_global_branch_is_the_product_alone():
     torch.manual_seed(0)
-    with_it = shaken(FPA(8, channels=4))
-    without = shaken(FPA(8, channels=4, global_branch="none"))
+    with_it = shaken(FPA(8, FPAOptions(channels=4)))
+    without = shaken(FPA(8, FPAOptions(channels=4, global_branch="none")))
     missing = without.load_state_dict(with_it.state_dict(), strict=False)
     assert {key.split(".")[0] for key in missing.unexpected_keys} == {"pooled"}
     x = torch.randn(2, 8, 5, 6)
@@ -84,8 +84,8 @@ def test_fpa_without_a_global_branch_is_the_product_alone():
 
 def test_fpa_with_squeeze_and_excitation_scales_the_product_by_channel():
     torch.manual_seed(0)
-    plain = shaken(FPA(32, channels=4, global_branch="none"))
-    se = shaken(FPA(32, channels=4, global_branch="se"))
+    plain = shaken(FPA(32, FPAOptions(channels=4, global_branch="none")))
+    se = shaken(FPA(32, FPAOptions(channels=4, global_branch="se")))
     se.load_state_dict(plain.state_dict(), strict=False)
     x = torch.randn(2, 32, 5, 6)
     squeeze, excite = weights_of(se.excited)
@@ -98,7 +98,7 @@ def test_fpa_with_squeeze_and_excitation_scales_the_product_by_channel():
 @pytest.mark.parametrize("size", SIZES)
 def test_fpa_goes_up_by_transposed_convolutions_cut_to_size(size):
     torch.manual_seed(0)
-    fpa = shaken(FPA(8, channels=4, upsample="transposed", global_branch="none", downsample="conv"))
+    fpa = shaken(FPA(8, FPAOptions(channels=4, upsample="transposed", global_branch="none", downsample="conv")))
     x = torch.randn(2, 8, *size)
 
     def transposed(part, x, size):
@@ -117,8 +117,8 @@ def test_fpa_goes_up_by_transposed_convolutions_cut_to_size(size):
 
 def test_fpa_aligned_corners_reach_every_resampling():
     torch.manual_seed(0)
-    half = shaken(FPA(8, channels=4, align_corners=False))
-    aligned = shaken(FPA(8, channels=4, align_corners=True))
+    half = shaken(FPA(8, FPAOptions(channels=4, align_corners=False)))
+    aligned = shaken(FPA(8, FPAOptions(channels=4, align_corners=True)))
     aligned.load_state_dict(half.state_dict())
     x = torch.randn(1, 8, 9, 9)
     one = aligned.downs[0](x)
@@ -174,7 +174,7 @@ def test_pyramid_attention_gives_the_original_numbers(size):
 
 def test_pyramid_attention_in_fpas_place_reduces_to_512_channels_first():
     torch.manual_seed(0)
-    context = shaken(PyramidAttentionContext(24, channels=8))
+    context = shaken(PyramidAttentionContext(24, PyramidAttentionOptions(channels=8)))
     x = torch.randn(1, 24, 5, 4)
     reduced = conv(weights_of(context.reduce), x).relu()
     assert reduced.shape[1] == 512
@@ -192,7 +192,7 @@ def test_pyramid_attention_in_fpas_place_reduces_to_512_channels_first():
 @pytest.mark.parametrize(("low_size", "high_size"), [((8, 6), (4, 3)), ((5, 5), (5, 5)), ((7, 1), (4, 1))])
 def test_gau_is_low_times_gate_plus_high(gate, activation, align_corners, low_size, high_size):
     torch.manual_seed(0)
-    unit = shaken(GAU(5, 4, 4, gate, activation, 3, align_corners))
+    unit = shaken(GAU(5, GAUOptions(channels=4, gate=gate, gate_activation=activation, align_corners=align_corners)))
     low, high = torch.randn(2, 5, *low_size), torch.randn(2, 4, *high_size)
     act = {"relu": F.relu, "sigmoid": torch.sigmoid}[activation]
     expected = conv(weights_of(unit.low), low)
@@ -211,7 +211,7 @@ def test_gau_is_low_times_gate_plus_high(gate, activation, align_corners, low_si
 @pytest.mark.parametrize("low_kernel", [1, 3])
 def test_the_decoder_goes_up_through_the_three_finer_maps(low_kernel):
     torch.manual_seed(0)
-    decoder = shaken(GAUDecoder([6, 7, 8, 9], 4, channels=4, low_kernel=low_kernel))
+    decoder = shaken(GAUDecoder([6, 7, 8, 9], 4, GAUOptions(channels=4, low_kernel=low_kernel)))
     features = [torch.randn(1, c, s, s) for c, s in zip([6, 7, 8, 9], [16, 8, 4, 4], strict=True)]
     context = torch.randn(1, 4, 4, 4)
     high = context
@@ -223,10 +223,10 @@ def test_the_decoder_goes_up_through_the_three_finer_maps(low_kernel):
 
 
 def test_a_context_of_another_width_is_brought_to_the_decoders():
-    decoder = shaken(GAUDecoder([6, 7, 8, 9], 10, channels=4))
+    decoder = shaken(GAUDecoder([6, 7, 8, 9], 10, GAUOptions(channels=4)))
     features = [torch.randn(1, c, 2, 2) for c in (6, 7, 8, 9)]
     context = torch.randn(1, 10, 2, 2)
     reduced = conv(weights_of(decoder.project), context).relu()
-    other = GAUDecoder([6, 7, 8, 9], 4, channels=4).eval()
+    other = GAUDecoder([6, 7, 8, 9], 4, GAUOptions(channels=4)).eval()
     other.load_state_dict({k: v for k, v in decoder.state_dict().items() if not k.startswith("project")})
     torch.testing.assert_close(decoder(features, context), other(features, reduced), atol=1e-5, rtol=1e-5)

@@ -13,16 +13,17 @@ from torchvision.models.segmentation.deeplabv3 import ASPP as TorchvisionASPP
 
 from pyramid_attention.models import build_model, list_architectures, list_options
 from pyramid_attention.models.blocks import ConvNormAct, Head
-from pyramid_attention.models.context.aspp import ASPP
-from pyramid_attention.models.context.global_pooling import GlobalPooling
+from pyramid_attention.models.context.aspp import ASPP, ASPPOptions
+from pyramid_attention.models.context.global_pooling import GlobalPooling, GlobalPoolingOptions
 from pyramid_attention.models.context.parsenet import ParseNetContext
-from pyramid_attention.models.context.ppm import PPM
-from pyramid_attention.models.context.se import SEContext
+from pyramid_attention.models.context.ppm import PPM, PPMOptions
+from pyramid_attention.models.context.se import SEContext, SEOptions
 from pyramid_attention.models.cost import measure_cost, measure_latency
-from pyramid_attention.models.decoder.deeplab import DeepLabDecoder
-from pyramid_attention.models.decoder.dfn import ChannelAttention, DFNDecoder, RefinementResidual
-from pyramid_attention.models.decoder.fcn import FCNDecoder
-from pyramid_attention.models.decoder.unet import UNetDecoder
+from pyramid_attention.models.decoder.deeplab import DeepLabDecoder, DeepLabOptions
+from pyramid_attention.models.decoder.dfn import ChannelAttention, DFNDecoder, DFNOptions, RefinementResidual
+from pyramid_attention.models.decoder.fcn import FCNDecoder, FCNOptions
+from pyramid_attention.models.decoder.unet import UNetDecoder, UNetOptions
+from pyramid_attention.models.parts import NoOptions
 from support import shaken
 
 SIZES = [(1, 1), (5, 7), (12, 12)]
@@ -49,7 +50,7 @@ def close(ours, theirs):
 def test_aspp_is_torchvisions(size):
     torch.manual_seed(0)
     theirs = shaken(TorchvisionASPP(24, [6, 12, 18], 8))
-    ours = copy_weights(theirs, ASPP(24, channels=8))
+    ours = copy_weights(theirs, ASPP(24, ASPPOptions(channels=8)))
     x = torch.randn(2, 24, *size)
     close(ours(x), theirs(x))
 
@@ -61,7 +62,7 @@ def test_the_levels_of_pyramid_pooling_are_those_of_segmentation_models_pytorch(
     # In the paper every level is normalised; theirs leaves out the norm where the level is one pixel.
     theirs.blocks[0].pool[1] = nn.Sequential(nn.Conv2d(16, 4, 1, bias=False), nn.BatchNorm2d(4), nn.ReLU())
     shaken(theirs)
-    ours = PPM(16, channels=8, align_corners=True).eval()
+    ours = PPM(16, PPMOptions(channels=8, align_corners=True)).eval()
     copy_weights(theirs, ours.pools)
     x = torch.randn(2, 16, *size)
     levels_and_map = theirs(x)
@@ -73,7 +74,7 @@ def test_the_levels_of_pyramid_pooling_are_those_of_segmentation_models_pytorch(
 def test_squeeze_and_excitation_is_timms():
     torch.manual_seed(0)
     theirs = SEModule(32, rd_channels=2).eval()
-    ours = copy_weights(theirs, SEContext(32))
+    ours = copy_weights(theirs, SEContext(32, SEOptions()))
     x = torch.randn(2, 32, 5, 7)
     close(ours(x), theirs(x))
 
@@ -82,7 +83,7 @@ def test_squeeze_and_excitation_is_timms():
 def test_a_level_of_the_u_net_is_that_of_segmentation_models_pytorch(size):
     torch.manual_seed(0)
     theirs = shaken(UnetDecoderBlock(12, 6, 8, interpolation_mode="bilinear"))
-    ours = UNetDecoder([6, 6, 6, 9], 12, widths=(8, 8, 8)).eval()
+    ours = UNetDecoder([6, 6, 6, 9], 12, UNetOptions(widths=(8, 8, 8))).eval()
     copy_weights(theirs, ours.levels[0])
     high, low = torch.randn(2, 12, *size), torch.randn(2, 6, 6, 8)
     up = F.interpolate(high, (6, 8), mode="bilinear")
@@ -106,7 +107,7 @@ def test_the_head_is_that_of_segmentation_models_pytorch():
 def test_deeplabs_head_is_torchvisions_but_for_the_classifier():
     torch.manual_seed(0)
     theirs = shaken(smp.DeepLabV3("resnet18", encoder_weights=None, decoder_channels=8, classes=3)).decoder
-    ours = nn.Sequential(ASPP(512, channels=8, rates=(12, 24, 36)), ConvNormAct(8, 8, 3, act=nn.ReLU()))
+    ours = nn.Sequential(ASPP(512, ASPPOptions(channels=8, rates=(12, 24, 36))), ConvNormAct(8, 8, 3, act=nn.ReLU()))
     copy_weights(theirs, ours)
     x = torch.randn(2, 512, 9, 7)
     close(ours(x), theirs([x]))
@@ -114,7 +115,7 @@ def test_deeplabs_head_is_torchvisions_but_for_the_classifier():
 
 def test_deeplabv3plus_joins_the_narrowed_fine_map_and_convolves_twice():
     torch.manual_seed(0)
-    decoder = shaken(DeepLabDecoder([6, 7, 8, 9], 5, channels=4, low_channels=3))
+    decoder = shaken(DeepLabDecoder([6, 7, 8, 9], 5, DeepLabOptions(channels=4, low_channels=3)))
     features, context = [torch.randn(2, 6, 12, 16), None, None, None], torch.randn(2, 5, 3, 4)
     low = decoder.narrow(features[0])
     x = torch.cat([F.interpolate(context, (12, 16), mode="bilinear"), low], 1)
@@ -132,7 +133,7 @@ def test_deeplabv3plus_joins_the_narrowed_fine_map_and_convolves_twice():
 
 def test_parsenet_normalises_map_and_mean_to_length_ten():
     torch.manual_seed(0)
-    context = ParseNetContext(6)
+    context = ParseNetContext(6, NoOptions())
     x = torch.randn(2, 6, 4, 5).double() * 30
     out = context.double()(x)
     assert context.out_channels == 12
@@ -147,7 +148,7 @@ def test_parsenet_normalises_map_and_mean_to_length_ten():
 
 def test_global_pooling_spreads_one_vector():
     torch.manual_seed(0)
-    context = shaken(GlobalPooling(6, channels=4))
+    context = shaken(GlobalPooling(6, GlobalPoolingOptions(channels=4)))
     x = torch.randn(2, 6, 3, 5)
     expected = context.pooled(x.mean((2, 3), keepdim=True))
     close(context(x), expected.expand(2, 4, 3, 5))
@@ -155,7 +156,7 @@ def test_global_pooling_spreads_one_vector():
 
 def test_fcn_sums_three_score_maps():
     torch.manual_seed(0)
-    decoder = FCNDecoder([6, 7, 8, 9], 9, num_classes=3).eval()
+    decoder = FCNDecoder([6, 7, 8, 9], 9, FCNOptions(num_classes=3)).eval()
     for score in decoder.scores:
         nn.init.normal_(score.bias)
     features = [torch.randn(1, c, *s) for c, s in zip([6, 7, 8, 9], [(16, 20), (8, 10), (4, 5), (2, 3)], strict=True)]
@@ -170,7 +171,7 @@ def test_fcn_sums_three_score_maps():
 
 def test_fcn_has_no_head_of_its_own():
     net = build_model("fcn", num_classes=3, backbone="test_resnet").eval()
-    assert isinstance(net.head, nn.Identity)
+    assert net.head is None
     features = net.backbone(images := torch.randn(1, 3, 32, 48))
     scores = net.decoder(features, features[-1])
     close(net(images), F.interpolate(scores, (32, 48), mode="bilinear"))
@@ -192,7 +193,7 @@ def test_dfns_blocks():
 
 def test_dfn_takes_up_all_four_maps():
     torch.manual_seed(0)
-    decoder = shaken(DFNDecoder([3, 4, 5, 6], 4, channels=4))
+    decoder = shaken(DFNDecoder([3, 4, 5, 6], 4, DFNOptions(channels=4)))
     features = [torch.randn(1, c, s, s) for c, s in zip([3, 4, 5, 6], [16, 8, 4, 4], strict=True)]
     high = context = torch.randn(1, 4, 4, 4)
     for level, low in enumerate(reversed(features)):

@@ -60,7 +60,7 @@ def test_every_variant_of_the_built_in_studies_is_a_network_of_its_own(name):
             decoder=model.decoder,
             **model.options,
         )
-        configs.append(net.config)
+        configs.append(net.spec)
     assert len({str(config) for config in configs}) == len(study.variants)
     assert study.seeds == (0, 1, 2)
 

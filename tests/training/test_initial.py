@@ -153,4 +153,17 @@ def test_a_run_that_began_from_a_trained_model_can_be_resumed_without_it(tmp_pat
     assert load_recipe(tmp_path / "run" / "recipe.yaml").model.init == str(folder)
     shutil.rmtree(folder)
     result = train("shapes", out=tmp_path / "run", resume=True, device="cpu")
-    assert SegmentationModel.from_pretrained(result.model).config["backbone"] == "test_resnet"
+    assert SegmentationModel.from_pretrained(result.model).spec["backbone"] == "test_resnet"
+
+
+@pytest.mark.parametrize("fields", [{}, {"train.ema": 0.9}])
+def test_a_resumed_run_normalises_images_as_the_trained_model_does(fields):
+    recipe = load_recipe("shapes", fields)
+    begun, resumed = (SegmentationTask(network(["road", "sky"]), recipe, 10) for _ in range(2))
+    begun.network.mean, begun.network.std = (0.5, 0.4, 0.3), (0.3, 0.2, 0.1)
+    checkpoint: dict = {}
+    begun.on_save_checkpoint(checkpoint)
+    resumed.on_load_checkpoint(checkpoint)
+    assert resumed.network.mean == resumed.best_network.mean == (0.5, 0.4, 0.3)
+    pixels = torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)
+    torch.testing.assert_close(resumed.normalise(pixels)[0, :, 0, 0], torch.tensor([0.5 / 0.3, 0.6 / 0.2, 0.7 / 0.1]))

@@ -39,7 +39,5 @@ def convert_checkpoint(
         network.save_pretrained(folder)
     table = network.classes
     assert table is not None
-    print(
-        f"{network.config['num_classes']} classes ({', '.join(table.names)}) on {network.config['backbone']}, in {out}"
-    )
+    print(f"{network.num_classes} classes ({', '.join(table.names)}) on {network.backbone.name}, in {out}")
     print(f"use it:  pan predict PHOTO --model {out} --overlay")

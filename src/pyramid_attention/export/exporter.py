@@ -126,12 +126,12 @@ def describe_network(network: SegmentationModel, digest: str) -> Description:
     metadata: dict[str, Any] = {
         **network.metadata,
         "library_version": LIBRARY_VERSION,
-        "model": network.config,
+        "model": network.spec,
         "source_sha256": digest,
         "precision": "fp32",
         "flops": {"per_pixel": per_pixel, "constant": small - per_pixel * 256**2},
     }
-    classes = network.classes or ClassTable.of(int(network.config["num_classes"]))
+    classes = network.classes or ClassTable.of(network.num_classes)
     return Description(classes, network.backbone.size_divisor, network.align_corners, metadata)
 
 

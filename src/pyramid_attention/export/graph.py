@@ -22,13 +22,10 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..inference.engines.exported import INPUT, KEY, LABELS, SCORES, Description
 from ..models import SegmentationModel
-from ..models.blocks import resize
 from ..models.folding import example, fold, pack_norms
-from ..models.network import exportable
-from .narrow import use_narrow
-from .pooling import use_onnx_pools
+from .program import trace
+from .replacements import Purpose, replace_layers
 from .time_limit import TimeIsUp, time_limit
-from .winograd import use_winograd
 
 OPSET = 18
 """What ONNX Runtime has known since 1.14 (2023)."""
@@ -48,10 +45,8 @@ class PixelsToLabels(nn.Module):
         super().__init__()
         self.unscaled = fold(network, example())
         self.folded = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-        use_onnx_pools(network)
-        if cheaper:
-            use_winograd(network)
-            use_narrow(network)
+        purposes: set[Purpose] = {"any size", "onnx"}
+        replace_layers(network, purposes | {"speed"} if cheaper else purposes)
         for module in network.modules():
             if hasattr(module, "inplace"):  # in place on a part of a map becomes a copy of the whole in the graph
                 setattr(module, "inplace", False)  # noqa: B010  # not every module has it
@@ -62,14 +57,13 @@ class PixelsToLabels(nn.Module):
         self.register_buffer("std", torch.tensor(network.std).view(1, -1, 1, 1) * 255)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """N×H×W×3 (uint8) → labels N×H×W (uint8), scores N×C×h×w (float32)."""
-        with exportable():
-            height, width = images.shape[1:3]
-            pixels = images.permute(0, 3, 1, 2).float().contiguous() - self.mean
-            scores = self.network.coarse_logits(pixels if self.unscaled else pixels / self.std)
-            seen = self.network.backbone.extended(height), self.network.backbone.extended(width)
-            full = resize(scores, seen, self.network.align_corners)[..., :height, :width]
-            return full.argmax(dim=1).to(torch.uint8), scores
+        """N×H×W×3 (uint8) → labels N×H×W (uint8), coarse logits N×C×h×w (float32)."""
+        height, width = images.shape[1:3]
+        pixels = images.permute(0, 3, 1, 2).float().contiguous() - self.mean
+        logits = self.network.coarse_logits(pixels if self.unscaled else pixels / self.std)
+        extended = self.network.backbone.extended(height), self.network.backbone.extended(width)
+        full = self.network.upsample(logits, extended)[..., :height, :width]
+        return full.argmax(dim=1).to(torch.uint8), logits
 
 
 def build_graph(network: SegmentationModel, description: Description, cheaper: bool = True) -> onnx.ModelProto:
@@ -84,24 +78,15 @@ def build_graph(network: SegmentationModel, description: Description, cheaper: b
     Raises:
         UserError: the network cannot be exported.
     """
-    if network.config["in_channels"] != 3:
-        raise UserError(f"an exported model takes images in RGB, and this one {network.config['in_channels']} channels")
+    channels = network.backbone.in_channels
+    if channels != 3:
+        raise UserError(f"an exported model takes images in RGB, and this one {channels} channels")
     own = copy.deepcopy(network).cpu().eval()
     norms = pack_norms(own)
     whole = PixelsToLabels(own, cheaper).eval()
-    dims = {
-        0: torch.export.Dim("batch", min=1),
-        1: torch.export.Dim("height", min=32),
-        2: torch.export.Dim("width", min=32),
-    }
     try:
-        with _quiet(), torch.no_grad(), time_limit(TIME_LIMIT):
-            program = torch.export.export(
-                whole,
-                (torch.zeros(2, 64, 96, 3, dtype=torch.uint8),),
-                dynamic_shapes=(dims,),
-                prefer_deferred_runtime_asserts_over_guards=True,  # what torch cannot prove of sizes is checked later
-            )
+        with _quiet(), time_limit(TIME_LIMIT):
+            program = trace(whole, torch.zeros(2, 64, 96, 3, dtype=torch.uint8), (1, 2))
             exported = torch.onnx.export(
                 program, input_names=[INPUT], output_names=[LABELS, SCORES], opset_version=OPSET, verbose=False
             )
@@ -111,8 +96,8 @@ def build_graph(network: SegmentationModel, description: Description, cheaper: b
             cause = cause.__cause__
         reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
         raise UserError(
-            f"{network.config['backbone']} with {network.config['context']} and {network.config['decoder']} cannot be"
-            f" exported ({reason})"
+            f"{network.backbone.name} with {type(network.context).__name__} and {type(network.decoder).__name__} cannot"
+            f" be exported ({reason})"
         ) from error
     assert exported is not None
     model = exported.model_proto

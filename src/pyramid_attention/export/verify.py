@@ -29,7 +29,7 @@ class Verification:
 
     Attributes:
         agreement: share of pixels with the same label, of the size where it is smallest.
-        difference: the largest of a score, relative to the largest score where that is above 1.
+        difference: the largest of a logit, relative to the largest logit where that is above 1.
         sizes: of the images.
     """
 
@@ -45,7 +45,7 @@ class Verification:
         """Raise where the file is not to be kept.
 
         Raises:
-            UserError: labels or scores differ by more than rounding.
+            UserError: labels or logits differ by more than rounding.
         """
         if self.agreement < LEAST_AGREEMENT or not self.difference <= LARGEST_DIFFERENCE:
             raise UserError(
@@ -58,17 +58,16 @@ class Verification:
 def verify(network: SegmentationModel, path: Path) -> Verification:
     """Compare a file in ONNX Runtime with its network in PyTorch, both on the CPU, on drawn images and on noise."""
     session = open_session(path)
-    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (network.mean, network.std))
     agreements, differences = [], []
     for size in SIZES:
         images = _images(size)
-        labels, scores = session.run([LABELS, SCORES], {INPUT: images})
-        pixels = (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255 - mean) / std
+        labels, logits = session.run([LABELS, SCORES], {INPUT: images})
         with torch.inference_mode():
+            pixels = network.normalise(torch.from_numpy(images))
             expected = network.coarse_logits(pixels).numpy()
             truth = network(pixels).argmax(dim=1).numpy()
         agreements.append(float((labels == truth).mean()))
-        difference = np.abs(scores - expected).max() / max(1.0, np.abs(expected).max())
+        difference = np.abs(logits - expected).max() / max(1.0, np.abs(expected).max())
         differences.append(float(difference) if np.isfinite(difference) else float("inf"))
     return Verification(min(agreements), max(differences))
 

@@ -17,8 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .replacing import replace_layers
-
 LEAST_WEIGHTS = 256 * 512
 """Input times output channels: with fewer, bringing the pixels there and back costs as much as is won."""
 
@@ -116,14 +114,8 @@ def _by_place(tiles: int, side: int, like: Tensor) -> Tensor:
     return (column[:, None] == source[None, :]).to(like.dtype)
 
 
-def use_winograd(network: nn.Module) -> int:
-    """Replace the convolutions of a network that gain by it, in place; return how many."""
-    return replace_layers(
-        network, lambda layer: WinogradConv(layer) if isinstance(layer, nn.Conv2d) and _gains(layer) else None
-    )
-
-
-def _gains(convolution: nn.Conv2d) -> bool:
+def gains(convolution: nn.Conv2d) -> bool:
+    """Whether `WinogradConv` can compute a convolution, and faster than a runtime does directly."""
     return (
         convolution.kernel_size == (3, 3)
         and convolution.stride == (1, 1)

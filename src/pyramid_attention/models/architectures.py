@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
-import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from os import PathLike, fspath
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-import pydantic
-from torch import nn
+from pydantic import Field, PositiveInt
 
 from ..errors import UserError, nearest
 from .backbone import Backbone
+from .blocks import Head, Resize
 from .context.aspp import ASPP
 from .context.fpa import FPA
 from .context.global_pooling import GlobalPooling
@@ -27,6 +27,9 @@ from .decoder.fcn import FCNDecoder
 from .decoder.gau import GAUDecoder
 from .decoder.unet import UNetDecoder
 from .network import SegmentationModel
+from .parts import Context, Decoder, check_class, check_part, import_path, option_names, own_parts, to_json, validate
+
+T = TypeVar("T")
 
 
 class Architecture(NamedTuple):
@@ -55,7 +58,7 @@ ARCHITECTURES = {
 }
 """By name, in the order of the comparison."""
 
-CONTEXTS: dict[str, type[nn.Module]] = {
+CONTEXTS: dict[str, type[Context]] = {
     "fpa": FPA,
     "pyramid_attention": PyramidAttentionContext,
     "none": NoContext,
@@ -65,8 +68,9 @@ CONTEXTS: dict[str, type[nn.Module]] = {
     "aspp": ASPP,
     "global_pooling": GlobalPooling,
 }
+"""A row a context; its options are its class's `Options`."""
 
-DECODERS: dict[str, type[nn.Module]] = {
+DECODERS: dict[str, type[Decoder]] = {
     "gau": GAUDecoder,
     "bilinear": BilinearDecoder,
     "fcn": FCNDecoder,
@@ -74,15 +78,17 @@ DECODERS: dict[str, type[nn.Module]] = {
     "deeplab": DeepLabDecoder,
     "dfn": DFNDecoder,
 }
+"""A row a decoder; its options are its class's `Options`."""
 
 
-class Network(typing.TypedDict):
-    """What every architecture has in common, with its types; checked like the options of the parts."""
+@dataclass(frozen=True)
+class NetworkOptions:
+    """What every network has, whatever its parts; the arguments of `build_model` of the same names."""
 
-    num_classes: typing.Annotated[int, pydantic.Field(ge=1, le=255)]
-    output_stride: typing.Literal[8, 16, 32]
+    num_classes: Annotated[int, Field(ge=1, le=255)]
+    output_stride: Literal[8, 16, 32]
     dilate_first: bool
-    in_channels: pydantic.PositiveInt
+    in_channels: PositiveInt
     align_corners: bool
     pretrained: bool | str
 
@@ -92,22 +98,22 @@ def list_architectures() -> list[str]:
     return list(ARCHITECTURES)
 
 
-def list_options(architecture: str = "pan", context: str | None = None, decoder: str | None = None) -> list[str]:
-    """The names of the options that an architecture, or its parts under other names, have.
+def list_options(
+    architecture: str | None = "pan",
+    context: str | type[Context] | None = None,
+    decoder: str | type[Decoder] | None = None,
+) -> list[str]:
+    """The names of the options that an architecture, or its parts where others are named, have.
 
     Raises:
         UserError: a name that does not exist.
     """
-    named = _choose("architecture", architecture, ARCHITECTURES)
-    parts: tuple[type[nn.Module], ...] = (
-        _choose("context", context or named.context, CONTEXTS),
-        _choose("decoder", decoder or named.decoder, DECODERS),
-    )
-    return sorted({name for part in parts for name in _keywords(part)} - set(Network.__annotations__))
+    chosen = _choose_parts(architecture, context, decoder, {})
+    return sorted({name for part in chosen for name in option_names(part.Options)} - set(option_names(NetworkOptions)))
 
 
 def build_model(
-    architecture: str = "pan",
+    architecture: str | None = "pan",
     *,
     num_classes: int,
     backbone: str = "resnet18",
@@ -116,58 +122,65 @@ def build_model(
     dilate_first: bool = False,
     in_channels: int = 3,
     align_corners: bool = False,
-    context: str | None = None,
-    decoder: str | None = None,
+    context: str | type[Context] | None = None,
+    decoder: str | type[Decoder] | None = None,
+    parts: Iterable[type | str] = (),
     **options: Any,
 ) -> SegmentationModel:
     """Make a network, in training mode.
 
     Args:
         architecture: one of `list_architectures()`; says which context and decoder are used where they are not named.
+            None where both are.
         num_classes: 1 to 255.
         backbone: any timm model with feature maps at 1/4 … 1/32.
         pretrained: start the backbone from its ImageNet weights (see `weights`), or from those of a file.
         output_stride: 8, 16 or 32; dilate_first: see `Backbone`.
         in_channels: of the images.
         align_corners: of every bilinear resampling.
-        context, decoder: names, for a combination of one's own.
-        options: those of the context and the decoder (`FPA`, `GAUDecoder`, …); one that both have goes to both.
+        context, decoder: for a combination of one's own: the name of a part, or a class of one's own (see `parts`).
+        parts: classes of one's own that `context` and `decoder` name by "package.module:Class", as the `spec` of a
+            network does; or such paths, which are then imported.
+        options: those of the context and the decoder (`FPAOptions`, `GAUOptions`, …); one that both have goes to both.
 
     Raises:
         UserError: a name or option that does not exist (with the nearest that do), a value out of range, a backbone
-            that cannot do it, weights that cannot be had.
+            that cannot do it, weights that cannot be had, a class that is no part.
     """
-    named = _choose("architecture", architecture, ARCHITECTURES)
-    context = context or named.context
-    decoder = decoder or named.decoder
-    if isinstance(pretrained, PathLike):
-        pretrained = fspath(pretrained)
-    common: dict[str, Any] = {
+    context_class, decoder_class = _choose_parts(architecture, context, decoder, own_parts(parts))
+    names = _name(context_class, CONTEXTS), _name(decoder_class, DECODERS)
+    known = {*option_names(context_class.Options), *option_names(decoder_class.Options)}
+    for name in options:
+        if name not in known:
+            raise UserError(f"{' and '.join(names)} have no option '{name}'.{nearest(name, known)}")
+    given = {
         "num_classes": num_classes,
         "output_stride": output_stride,
         "dilate_first": dilate_first,
         "in_channels": in_channels,
         "align_corners": align_corners,
-        "pretrained": pretrained,
+        "pretrained": fspath(pretrained) if isinstance(pretrained, PathLike) else pretrained,
     }
-    types = typing.get_type_hints(Network, include_extras=True)
-    common = {name: _valid(name, value, types[name]) for name, value in common.items()}
-    context_class = _choose("context", context, CONTEXTS)
-    decoder_class = _choose("decoder", decoder, DECODERS)
-    context_options = _options(context_class, options | common)
-    decoder_options = _options(decoder_class, options | common)
-    known = context_options | decoder_options
-    for name in options:
-        if name not in known:
-            raise UserError(f"{context} and {decoder} have no option '{name}'.{nearest(name, known)}")
+    common = validate(NetworkOptions, given)
+    context_options: Any = validate(context_class.Options, options | vars(common))
+    decoder_options: Any = validate(decoder_class.Options, options | vars(common))
 
-    body = Backbone(
-        backbone, common["output_stride"], common["in_channels"], common["pretrained"], common["dilate_first"]
-    )
-    top = context_class(body.channels[-1], **context_options)
-    back = decoder_class(body.channels, top.out_channels, **decoder_options)
-    names = {"architecture": architecture, "backbone": backbone, "context": context, "decoder": decoder}
-    return SegmentationModel(body, top, back, config=names | known | common)
+    body = Backbone(backbone, common.output_stride, common.in_channels, common.pretrained, common.dilate_first)
+    top = check_part("context", context_class(body.channels[-1], context_options), Context)
+    back = check_part("decoder", decoder_class(body.channels, top.out_channels, decoder_options), Decoder)
+    head = None if back.gives_logits else Head(back.out_channels, common.num_classes)
+    network = SegmentationModel(body, top, back, head)
+    network.upsample = Resize(common.align_corners)
+    network.spec = {
+        "architecture": architecture if architecture and ARCHITECTURES[architecture][:2] == names else None,
+        "backbone": backbone,
+        "context": names[0],
+        "decoder": names[1],
+        **to_json(context_options),
+        **to_json(decoder_options),
+        **to_json(common),
+    }
+    return network
 
 
 def PAN(num_classes: int, backbone: str = "resnet18", **options: Any) -> SegmentationModel:
@@ -175,30 +188,51 @@ def PAN(num_classes: int, backbone: str = "resnet18", **options: Any) -> Segment
     return build_model("pan", num_classes=num_classes, backbone=backbone, **options)
 
 
-T = typing.TypeVar("T")
+def describe(spec: Mapping[str, Any]) -> str:
+    """What a network is, in words: the architecture and its paper, or the parts that somebody combined."""
+    if spec["architecture"] is not None:
+        return f"{spec['architecture']} ({ARCHITECTURES[spec['architecture']].paper})"
+    context, decoder = (spec[part].rpartition(":")[2] for part in ("context", "decoder"))
+    return f"{context} with {decoder} decoder"
 
 
-def _choose(what: str, name: str, known: dict[str, T]) -> T:
+def _choose_parts(
+    architecture: str | None,
+    context: str | type[Context] | None,
+    decoder: str | type[Decoder] | None,
+    own: Mapping[str, type],
+) -> tuple[type[Context], type[Decoder]]:
+    """The classes of a network's parts."""
+    if architecture is not None:
+        named = _choose("architecture", architecture, ARCHITECTURES)
+        context, decoder = context or named.context, decoder or named.decoder
+    if context is None or decoder is None:
+        raise UserError("without an architecture both context and decoder must be named")
+    return _part("context", context, CONTEXTS, own), _part("decoder", decoder, DECODERS, own)
+
+
+def _part(what: str, given: str | type[T], known: Mapping[str, type[T]], own: Mapping[str, type]) -> type[T]:
+    """The class of a part that is named or given."""
+    if isinstance(given, str) and ":" in given:  # of somebody's own
+        found = own.get(given) or own.get(given.rpartition(":")[2])
+        if found is None:
+            raise UserError(
+                f"the {what} {given} is somebody's own, and code is not imported because a file names it; give it"
+                f" yourself where you load the model: parts=['{given}']"
+            )
+        given = found
+    if isinstance(given, str):
+        return _choose(what, given, known)
+    check_class(what, given)
+    return given
+
+
+def _name(part: type, known: Mapping[str, type]) -> str:
+    """The name of a part: that of its row, or where its class lies."""
+    return next((name for name, row in known.items() if row is part), import_path(part))
+
+
+def _choose(what: str, name: str, known: Mapping[str, T]) -> T:
     if name not in known:
         raise UserError(f"no {what} is called '{name}'.{nearest(name, known)}")
     return known[name]
-
-
-def _options(part: type[nn.Module], given: dict[str, Any]) -> dict[str, Any]:
-    """The options of a part, its keyword-only arguments: those given, checked by their types, and defaults."""
-    types = typing.get_type_hints(part.__init__, include_extras=True)
-    return {name: _valid(name, given.get(name, default), types[name]) for name, default in _keywords(part).items()}
-
-
-def _keywords(part: type[nn.Module]) -> dict[str, Any]:
-    """The keyword-only arguments of a part, with their defaults."""
-    parameters = inspect.signature(part).parameters.items()
-    return {name: parameter.default for name, parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
-
-
-def _valid(name: str, value: Any, type_: Any) -> Any:
-    """A value as its type has it (a list from JSON becomes a tuple, the text "16" a number)."""
-    try:
-        return pydantic.TypeAdapter(type_).validate_python(value)
-    except pydantic.ValidationError as error:
-        raise UserError(f"option {name}={value!r} is not possible: {error.errors()[0]['msg']}") from None

@@ -53,6 +53,7 @@ class Backbone(nn.Module):
             so elsewhere; ResNets only.
 
     Attributes:
+        name, in_channels: as given.
         channels: of the four maps.
         size_divisor: images are extended to a multiple of this by repeating their right and lower border; 1 for usual
             convolutional networks, 32 for those that cut the image into patches and would drop what is over, and for
@@ -89,6 +90,7 @@ class Backbone(nn.Module):
         self.body: nn.Module = convert_norms(body).train()
         if not pretrained:
             _open_branches(self.body)
+        self.name, self.in_channels = name, in_channels
         self.channels: list[int] = body.feature_info.channels()
         config = body.pretrained_cfg
         self.mean = _per_channel(config["mean"], in_channels)

@@ -117,18 +117,6 @@ class Conv(nn.Conv2d):
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, bias: bool = False) -> None:
         super().__init__(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """N×in×H×W → N×out×⌈H/stride⌉×⌈W/stride⌉."""
-        outputs, inputs = self.weight.shape[:2]
-        if not torch.compiler.is_exporting() or min(outputs, inputs) > 1:
-            return super().forward(x)
-        # To export a map of one channel PyTorch asks whether it is one pixel large, too, and binds the graph to the
-        # answer. A second channel of zeros keeps it from asking.
-        weight = F.pad(self.weight, (0, 0, 0, 0, 0, max(0, 2 - inputs), 0, max(0, 2 - outputs)))
-        bias = None if self.bias is None else F.pad(self.bias, (0, max(0, 2 - outputs)))
-        x = x.expand(-1, weight.shape[1], -1, -1)
-        return F.conv2d(x, weight, bias, self.stride, self.padding)[:, :outputs]
-
 
 class ConvNormAct(nn.Sequential):
     """`Conv`, `Norm`, and an activation or none."""
@@ -184,53 +172,23 @@ def of_global_average(block: nn.Module, x: Tensor) -> Tensor:
     return out
 
 
-class BinMeans(nn.AdaptiveAvgPool2d):
-    """The means of b×b parts of a map, neighbours overlapping where b does not divide it: N×C×H×W → N×C×b×b."""
+class Resize(nn.Module):
+    """Bilinear resampling to a given size.
 
-    def __init__(self, bins: int) -> None:
-        super().__init__(bins)
-        self.bins = bins
+    Args:
+        align_corners: the first and last pixels of both maps lie on each other; otherwise their borders do.
+    """
 
-    def forward(self, x: Tensor) -> Tensor:
-        """N×C×H×W → N×C×b×b."""
-        if not torch.compiler.is_exporting():
-            return super().forward(x)
-        # ONNX has no such pooling, and what the exporter writes in its place fails on small maps: the same means as
-        # products with two matrices.
-        down, across = (self._weights(size, x) for size in x.shape[2:])
-        return torch.matmul(torch.matmul(down, x), across.T)
+    def __init__(self, align_corners: bool = False) -> None:
+        super().__init__()
+        self.align_corners = align_corners
 
-    def _weights(self, size: int, x: Tensor) -> Tensor:
-        """What each place along a side adds to each mean: b×size."""
-        place = torch.arange(size, device=x.device)
-        count, index = place.amax(dim=0) + 1, torch.arange(self.bins, device=x.device)
-        first = torch.div(index * count, self.bins, rounding_mode="floor")
-        end = -torch.div(-(index + 1) * count, self.bins, rounding_mode="floor")
-        inside = (place >= first[:, None]) & (place < end[:, None])
-        return inside.to(x.dtype) / (end - first)[:, None]
-
-
-def resize(x: Tensor, size: torch.Size | tuple[int, int], align_corners: bool = False) -> Tensor:
-    """Bilinear resampling of N×C×h×w to N×C×H×W, `size` = (H, W)."""
-    # In a traced graph sizes are symbols: comparing them would bind the graph to the sizes of its example, and so does
-    # PyTorch's aligned resampling, which asks whether a side is one pixel long.
-    if not torch.compiler.is_compiling() and x.shape[-2:] == size:
-        return x
-    if torch.compiler.is_exporting() and align_corners:
-        return _linear(_linear(x, 2, size[0]), 3, size[1])
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
-
-
-def _linear(x: Tensor, dim: int, size: int) -> Tensor:
-    """Linear resampling of one dimension, its first and last pixels staying the first and last."""
-    # The last indices as tensors, not as numbers: to ONNX a quotient of two symbolic sizes cannot be exported.
-    index = torch.arange(size, device=x.device, dtype=torch.float32)
-    last = torch.arange(x.shape[dim], device=x.device, dtype=torch.float32).amax(dim=0)
-    place = index * (last / index.amax(dim=0).clamp(min=1))
-    below = place.floor().long()
-    above = torch.minimum(below + 1, last.long())
-    share = (place - below).to(x.dtype).reshape(-1, *[1] * (x.ndim - 1 - dim))
-    return torch.lerp(x.index_select(dim, below), x.index_select(dim, above), share)
+    def forward(self, x: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
+        """N×C×h×w → N×C×H×W, `size` = (H, W)."""
+        # In a compiled graph sizes are symbols: to compare them would bind the graph to the sizes of its example.
+        if not torch.compiler.is_compiling() and x.shape[-2:] == size:
+            return x
+        return F.interpolate(x, size=size, mode="bilinear", align_corners=self.align_corners)
 
 
 def initialise(module: nn.Module) -> None:

@@ -118,7 +118,7 @@ def convert_checkpoint(
     network.load_state_dict(renamed)
     if names is None and len(scores) == 1:
         names = ["background", "object"]
-    network.classes = ClassTable.of(network.config["num_classes"] if names is None else names)
+    network.classes = ClassTable.of(network.num_classes if names is None else names)
     network.metadata = {"converted_from": f"segmentation-models-pytorch PAN, encoder {encoder}"}
     return network.eval()
 

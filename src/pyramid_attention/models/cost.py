@@ -30,7 +30,7 @@ def measure_cost(network: SegmentationModel, size: tuple[int, int]) -> Cost:
 
     The network is left in evaluation mode.
     """
-    image = torch.zeros(1, network.config["in_channels"], *size, device=next(network.parameters()).device)
+    image = torch.zeros(1, network.backbone.in_channels, *size, device=next(network.parameters()).device)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network.eval()(image)
     return Cost(sum(parameter.numel() for parameter in network.parameters()), counter.get_total_flops())
@@ -42,7 +42,7 @@ def measure_latency(network: SegmentationModel, size: tuple[int, int], rounds: i
     The network is left in evaluation mode.
     """
     device = next(network.parameters()).device
-    image = torch.zeros(1, network.config["in_channels"], *size, device=device)
+    image = torch.zeros(1, network.backbone.in_channels, *size, device=device)
     network.eval()
     seconds = []
     with torch.inference_mode():

@@ -26,7 +26,7 @@ from safetensors.torch import save as to_safetensors
 from ..classes import ClassTable
 from ..errors import UserError
 from ..files import make_folder, scratch, whole_file
-from .architectures import ARCHITECTURES, build_model
+from .architectures import build_model, describe
 from .network import SegmentationModel
 
 FORMAT_VERSION = 1
@@ -45,7 +45,7 @@ def save(network: SegmentationModel, folder: str | PathLike[str], metadata: dict
     config = {
         "format_version": FORMAT_VERSION,
         "library_version": LIBRARY_VERSION,
-        "model": network.config,
+        "model": network.spec,
         "classes": network.classes.to_dict() if network.classes else None,
         "preprocessing": {"mean": list(network.mean), "std": list(network.std)},
         "metadata": metadata,
@@ -71,7 +71,8 @@ def load(source: str | PathLike[str]) -> SegmentationModel:
     try:
         model, preprocessing, classes = config["model"], config["preprocessing"], config["classes"]
         network = build_model(**(model | {"pretrained": False}))
-        network.config["pretrained"] = model["pretrained"]  # where training started from; the weights are here
+        assert network.spec is not None
+        network.spec["pretrained"] = model["pretrained"]  # where training started from; the weights are here
         network.classes = ClassTable.from_dict(classes) if classes is not None else None
         network.mean = tuple(float(value) for value in preprocessing["mean"])
         network.std = tuple(float(value) for value in preprocessing["std"])
@@ -203,10 +204,10 @@ def card(config: dict[str, Any], parameters: int) -> str:
 library_name: pyramid-attention
 pipeline_tag: image-segmentation
 ---
-# {model["architecture"]} on {model["backbone"]}
+# {model["architecture"] or describe(model)} on {model["backbone"]}
 
 Semantic segmentation into {model["num_classes"]} classes{": " if classes else ""}{", ".join(classes)}.
-{parameters:,} parameters. {ARCHITECTURES[model["architecture"]].paper}.
+{parameters:,} parameters. Network: {describe(model)}.
 
 ```python
 from pyramid_attention import Segmenter

@@ -1,90 +1,82 @@
-"""The network: backbone, context, decoder and head, put together.
-
-How a segmentation network differs from the next is in two parts. The *context* stands on the deepest map of the
-backbone and brings in the surroundings; the *decoder* brings back the detail from the finer maps. All else is shared.
-
-    context(in_channels, …):                      has `out_channels`; N×in×h×w → N×out×h×w
-    decoder(in_channels, context_channels, …):    has `out_channels`; four maps and the context → N×out×h×w, at most at
-                                                  1/4 of the image
-A decoder with `num_classes` among its options gives scores already and gets no head.
-"""
+"""The network: backbone, context, decoder and head, put together."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
 from os import PathLike
 from typing import Any
 
 import torch
-import torch.fx.experimental._config
 from torch import Tensor, nn
 
 from ..classes import ClassTable
 from ..errors import UserError
 from .backbone import Backbone
-from .blocks import Head, resize
-
-
-@contextmanager
-def exportable() -> Iterator[None]:
-    """Let `torch.export` trace maps that have one pixel for some sizes of the image and more for others.
-
-    It would bind the graph to the kind of its example, although one pixel is nothing special to any operation here.
-    """
-    if torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling():
-        config: Any = torch.fx.experimental._config
-        with config.patch(backed_size_oblivious=True):
-            yield
-    else:
-        yield
+from .blocks import Head, Resize
+from .parts import Context, Decoder
 
 
 class SegmentationModel(nn.Module):
     """A network for semantic segmentation. `build_model` makes one by name; here its parts come ready-made.
 
     Args:
-        backbone, context, decoder: the parts.
-        config: the arguments of `build_model` that make this network again; `num_classes` and `align_corners` are used
-            here.
+        backbone: gives four maps of the images.
+        context: stands on the deepest of them.
+        decoder: joins the context with the finer maps.
+        head: makes logits of the decoder's map; None where the decoder gives logits (`Decoder.gives_logits`).
 
     Attributes:
-        classes: what the scores mean, or None where nobody said so. Saved with the model.
-        mean, std: how images are to be normalised, one number a channel on the scale 0 … 1: (image - mean) / std.
+        classes: what the logits stand for, or None where nobody said so. Saved with the model.
+        mean, std: how images are normalised, one value a channel on the scale 0 … 1: (image - mean) / std.
+        spec: the arguments of `build_model` that make this network again, as plain JSON; None where it did not make it.
+        upsample: brings the logits to the size of the image.
         metadata: what else is saved with the model (data set, training, results), as plain JSON.
     """
 
-    def __init__(self, backbone: Backbone, context: nn.Module, decoder: nn.Module, config: dict[str, Any]) -> None:
+    def __init__(self, backbone: Backbone, context: Context, decoder: Decoder, head: Head | None) -> None:
         super().__init__()
         self.backbone = backbone
         self.context = context
         self.decoder = decoder
-        scores = "num_classes" in inspect.signature(type(decoder)).parameters
-        self.head = nn.Identity() if scores else Head(decoder.out_channels, config["num_classes"])  # type: ignore[arg-type]
-        self.align_corners: bool = config["align_corners"]
-        self.config = config
+        self.head = head
+        self.upsample = Resize()
         self.mean = backbone.mean
         self.std = backbone.std
+        self.spec: dict[str, Any] | None = None
         self.metadata: dict[str, Any] = {}
         self._classes: ClassTable | None = None
 
+    def normalise(self, images: Tensor) -> Tensor:
+        """Images N×H×W×C (uint8) as the network takes them: N×C×H×W (float32), mean 0 and deviation 1 a channel."""
+        mean, std = (
+            torch.tensor(values, device=images.device).view(1, -1, 1, 1) * 255 for values in (self.mean, self.std)
+        )
+        return (images.permute(0, 3, 1, 2).float() - mean) / std
+
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised images N×in_channels×H×W (float) → scores N×num_classes×H×W before the softmax; any H, W ≥ 1."""
-        with exportable():
-            height, width = images.shape[-2:]
-            seen = self.backbone.extended(height), self.backbone.extended(width)
-            return resize(self.coarse_logits(images), seen, self.align_corners)[..., :height, :width]
+        """Normalised images N×C×H×W (float) → logits N×num_classes×H×W; any H and W ≥ 1."""
+        height, width = images.shape[-2:]
+        extended = self.backbone.extended(height), self.backbone.extended(width)
+        logits: Tensor = self.upsample(self.coarse_logits(images), extended)
+        return logits[..., :height, :width]
 
     def coarse_logits(self, images: Tensor) -> Tensor:
-        """The scores as the decoder's map has them, coarser than the image: N×in_channels×H×W → N×num_classes×h×w.
+        """The logits as the decoder's map has them, coarser than the image: N×C×H×W → N×num_classes×h×w.
 
-        They lie over the image as the backbone sees it, extended to a multiple of `backbone.size_divisor`.
+        They lie over the image as the backbone takes it, extended to a multiple of `backbone.size_divisor`.
         """
         features = self.backbone(images)
-        context = self.context(features[-1])
-        scores: Tensor = self.head(self.decoder(features, context))
-        return scores
+        decoded = self.decoder(features, self.context(features[-1]))
+        return decoded if self.head is None else self.head(decoded)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are logits for."""
+        return self.decoder.out_channels if self.head is None else self.head.out_channels
+
+    @property
+    def align_corners(self) -> bool:
+        """How coarse logits lie over the image: the first and last pixels of both on each other, or their borders."""
+        return self.upsample.align_corners
 
     @property
     def classes(self) -> ClassTable | None:
@@ -93,8 +85,8 @@ class SegmentationModel(nn.Module):
 
     @classes.setter
     def classes(self, table: ClassTable | None) -> None:
-        if table is not None and len(table) != self.config["num_classes"]:
-            raise UserError(f"the model has {self.config['num_classes']} classes, the class table {len(table)}")
+        if table is not None and len(table) != self.num_classes:
+            raise UserError(f"the model has {self.num_classes} classes, the class table {len(table)}")
         self._classes = table
 
     def save_pretrained(self, folder: str | PathLike[str], metadata: dict[str, Any] | None = None) -> None:

@@ -23,7 +23,6 @@ from ..errors import UserError
 from ..inference.engines.exported import KEY, Description
 from ..inference.load import find_model
 from ..models import SegmentationModel, build_model
-from ..models.architectures import ARCHITECTURES
 from ..models.blocks import Head
 from ..models.folding import unfold, unpack_norms
 from .recipe import ChangedModelRecipe, ModelRecipe
@@ -125,13 +124,15 @@ def describe(model: ModelRecipe | ChangedModelRecipe | None) -> ModelRecipe:
         raise UserError("the recipe describes no network (its run was begun with one from Python); give it as network=")
     if isinstance(model, ModelRecipe):
         return model
-    network = dict(load_trained(model.init).config)
+    trained = load_trained(model.init)
+    assert trained.spec is not None, "what was saved can be made again"
+    network = dict(trained.spec)
     if network.pop("in_channels") != 3:
         raise UserError(f"{model.init} takes images of other channels than RGB, which training does not read")
-    architecture = ARCHITECTURES[network["architecture"]]
-    for part in ("context", "decoder"):
-        if network[part] == getattr(architecture, part):
-            network[part] = None  # the architecture's own, whichever architecture it will be
+    if network["architecture"] is None:
+        del network["architecture"]
+    else:
+        network |= {"context": None, "decoder": None}  # the architecture's own, whichever architecture it will be
     fields = {name: network.pop(name) for name in ModelRecipe.model_fields if name in network}
     del network["num_classes"]
     changes = {name: value for name, value in model if value is not None}
@@ -188,8 +189,8 @@ def start_from(network: SegmentationModel, trained: SegmentationModel) -> Start:
     share = sum(taken.get(name, 0) for name in backbone) / sum(sizes[name] for name in backbone)
     if share < LEAST_SHARE:
         raise UserError(
-            f"{share:.0%} of the backbone {network.config['backbone']} fit the trained model's,"
-            f" {trained.config['backbone']}; leave out model.backbone, or model.init"
+            f"{share:.0%} of the backbone {network.backbone.name} fit the trained model's,"
+            f" {trained.backbone.name}; leave out model.backbone, or model.init"
         )
     names = network.classes.names if network.classes else ()
     network.mean, network.std = trained.mean, trained.std

@@ -59,13 +59,11 @@ class TorchEngine:
             raise UserError(f"there is no precision '{precision}'.{nearest(precision, get_args(Precision))}")
         self.device = resolve_device(device)
         self.network = network.to(self.device)
-        self.classes = network.classes or ClassTable.of(int(network.config["num_classes"]))
+        self.classes = network.classes or ClassTable.of(network.num_classes)
         self.size_divisor = network.backbone.size_divisor
         self.align_corners = network.align_corners
-        self._scores = torch.compile(network.coarse_logits, dynamic=True) if compiled else network.coarse_logits
+        self._logits = torch.compile(network.coarse_logits, dynamic=True) if compiled else network.coarse_logits
         self._rough = precision == "bf16"
-        self._mean = torch.tensor(network.mean, device=self.device).view(1, -1, 1, 1)
-        self._std = torch.tensor(network.std, device=self.device).view(1, -1, 1, 1)
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -86,10 +84,9 @@ class TorchEngine:
                 # No TF32 and no choice of algorithm by stop-watch: the same image gives the same labels every time.
                 torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
             ):
-                pixels = torch.tensor(images, device=self.device).permute(0, 3, 1, 2)
-                scores = self._scores(pixels.to(torch.float32).div_(255).sub_(self._mean).div_(self._std))
+                logits = self._logits(self.network.normalise(torch.tensor(images, device=self.device)))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             raise out_of_memory(images, self.device.type) from error
-        return check_finite(scores.float().cpu().numpy())
+        return check_finite(logits.float().cpu().numpy())

@@ -6,7 +6,8 @@ pixel of the main branch (pyramid), and global pooling added on top (global).
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +15,46 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from ...errors import UserError
-from ..blocks import ConvNormAct, Norm, initialise, match_channels, of_global_average, resize
+from ..blocks import ConvNormAct, Norm, Resize, initialise, match_channels, of_global_average
 from .se import SqueezeExcite
 
 Kernel = Literal[1, 3, 5, 7, 9, 11]
-Downsample = Literal["avg", "max", "conv"]
-Rounding = Literal["ceil", "floor"]
+
+
+@dataclass(frozen=True)
+class FPAOptions:
+    """Options of `FPA`.
+
+    Attributes:
+        channels: C, of the output.
+        attention_channels: A, of the pyramid: None is C; 1 is one weight a pixel for all channels; any other is brought
+            to C by a 1×1 convolution at the end of the pyramid.
+        kernels: sizes of the pyramid's convolutions, fine to coarse ("C357" of the paper is 7, 5, 3; "C333" 3, 3, 3).
+        downsample: average or max pooling ("AVE", "MAX"), or a stride of 2 in the convolution that follows.
+        upsample: bilinear, or a transposed convolution.
+        global_branch: `gp`, global pooling added; `se`, squeeze-and-excitation of the input, which weights the channels
+            of the product; or none.
+        conv_bias: give the convolutions a bias, though the norm behind takes it away again: for weights made elsewhere.
+        rounding: of the size of a map that is pooled.
+        align_corners: of bilinear resampling.
+
+    Raises:
+        UserError: strided convolutions that are to round sizes down, which they cannot.
+    """
+
+    channels: PositiveInt = 256
+    attention_channels: PositiveInt | None = None
+    kernels: tuple[Kernel, Kernel, Kernel] = (7, 5, 3)
+    downsample: Literal["avg", "max", "conv"] = "avg"
+    upsample: Literal["bilinear", "transposed"] = "bilinear"
+    global_branch: Literal["gp", "se", "none"] = "gp"
+    conv_bias: bool = False
+    rounding: Literal["ceil", "floor"] = "ceil"
+    align_corners: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.downsample, self.rounding) == ("conv", "floor"):
+            raise UserError("downsample='conv' rounds sizes up; rounding='floor' goes with 'avg' or 'max'")
 
 
 class Down(nn.Sequential):
@@ -28,16 +63,15 @@ class Down(nn.Sequential):
     Where pooling is to round down it becomes ⌊n / 2⌋, but at least 1.
     """
 
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, how: Downsample, rounding: Rounding, conv_bias: bool
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, options: FPAOptions) -> None:
+        how, bias = options.downsample, options.conv_bias
         stride = 2 if how == "conv" else 1
         super().__init__(
             nn.Identity() if how == "conv" else HalvingPool(how),
             nn.Identity(),  # a place that once was used: the weights keep their names
-            ConvNormAct(in_channels, out_channels, kernel, stride, act=nn.ReLU(inplace=True), bias=conv_bias),
+            ConvNormAct(in_channels, out_channels, kernel, stride, act=nn.ReLU(inplace=True), bias=bias),
         )
-        self.rounds_down = rounding == "floor"
+        self.rounds_down = options.rounding == "floor"
 
     def forward(self, x: Tensor) -> Tensor:
         """N×in×H×W → N×out×⌈H/2⌉×⌈W/2⌉, or rounded down."""
@@ -59,25 +93,7 @@ class HalvingPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """N×C×H×W → N×C×⌈H/2⌉×⌈W/2⌉."""
-        pool = F.avg_pool2d if self.how == "avg" else F.max_pool2d
-        if not torch.compiler.is_exporting():
-            return pool(x, 2, ceil_mode=True)
-        # That mode cannot be exported for every size; the mean or maximum of a repeated border is the border's own.
-        for dim in (2, 3):
-            x = torch.cat([x, x.narrow(dim, x.shape[dim] - 1, 1)], dim=dim)
-        return pool(x, 2)
-
-
-class Up(nn.Module):
-    """One step up to a given size, bilinear."""
-
-    def __init__(self, align_corners: bool) -> None:
-        super().__init__()
-        self.align_corners = align_corners
-
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """N×C×h×w → N×C×H×W, `size` = (H, W)."""
-        return resize(x, size, self.align_corners)
+        return (F.avg_pool2d if self.how == "avg" else F.max_pool2d)(x, 2, ceil_mode=True)
 
 
 class TransposedUp(nn.Sequential):
@@ -97,61 +113,31 @@ class TransposedUp(nn.Sequential):
 
 
 class FPA(nn.Module):
-    """Feature Pyramid Attention: N×in×H×W → N×channels×H×W, any H and W.
+    """Feature Pyramid Attention: N×in×H×W → N×channels×H×W, any H and W."""
 
-    Args:
-        in_channels: channels of the deepest map.
-        channels: C, of the output.
-        attention_channels: A, of the pyramid: None is C; 1 is one weight a pixel for all channels; any other is brought
-            to C by a 1×1 convolution at the end of the pyramid.
-        kernels: sizes of the pyramid's convolutions, fine to coarse ("C357" of the paper is 7, 5, 3; "C333" 3, 3, 3).
-        downsample: average or max pooling ("AVE", "MAX"), or a stride of 2 in the convolution that follows.
-        upsample: bilinear, or a transposed convolution.
-        global_branch: `gp`, global pooling added; `se`, squeeze-and-excitation of the input, which weights the channels
-            of the product; or none.
-        conv_bias: give the convolutions a bias, though the norm behind takes it away again: for weights made elsewhere.
-        rounding: of the size of a map that is pooled.
-        align_corners: of bilinear resampling.
+    Options: ClassVar = FPAOptions
 
-    Raises:
-        UserError: a rounding down of strided convolutions, which cannot.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        *,
-        channels: PositiveInt = 256,
-        attention_channels: PositiveInt | None = None,
-        kernels: tuple[Kernel, Kernel, Kernel] = (7, 5, 3),
-        downsample: Downsample = "avg",
-        upsample: Literal["bilinear", "transposed"] = "bilinear",
-        global_branch: Literal["gp", "se", "none"] = "gp",
-        conv_bias: bool = False,
-        rounding: Rounding = "ceil",
-        align_corners: bool = False,
-    ) -> None:
+    def __init__(self, in_channels: int, options: FPAOptions) -> None:
         super().__init__()
-        if (downsample, rounding) == ("conv", "floor"):
-            raise UserError("downsample='conv' rounds sizes up; rounding='floor' goes with 'avg' or 'max'")
-        self.out_channels = channels
+        self.out_channels = channels = options.channels
 
         def convolution(inputs: int, outputs: int, kernel: int) -> ConvNormAct:
-            return ConvNormAct(inputs, outputs, kernel, act=nn.ReLU(inplace=True), bias=conv_bias)
+            return ConvNormAct(inputs, outputs, kernel, act=nn.ReLU(inplace=True), bias=options.conv_bias)
 
-        attention = attention_channels or channels
+        attention = options.attention_channels or channels
         self.main = convolution(in_channels, channels, 1)
         self.downs = nn.ModuleList(
-            Down(in_channels if level == 0 else attention, attention, kernel, downsample, rounding, conv_bias)
-            for level, kernel in enumerate(kernels)
+            Down(in_channels if level == 0 else attention, attention, kernel, options)
+            for level, kernel in enumerate(options.kernels)
         )
-        self.levels = nn.ModuleList(convolution(attention, attention, kernel) for kernel in kernels)
+        self.levels = nn.ModuleList(convolution(attention, attention, kernel) for kernel in options.kernels)
         self.ups = nn.ModuleList(
-            TransposedUp(attention) if upsample == "transposed" else Up(align_corners) for _ in kernels
+            TransposedUp(attention) if options.upsample == "transposed" else Resize(options.align_corners)
+            for _ in options.kernels
         )
-        self.widen = nn.Identity() if attention == 1 else match_channels(attention, channels, conv_bias)
-        self.pooled = convolution(in_channels, channels, 1) if global_branch == "gp" else None
-        self.excited = SqueezeExcite(in_channels, channels) if global_branch == "se" else None
+        self.widen = nn.Identity() if attention == 1 else match_channels(attention, channels, options.conv_bias)
+        self.pooled = convolution(in_channels, channels, 1) if options.global_branch == "gp" else None
+        self.excited = SqueezeExcite(in_channels, channels) if options.global_branch == "se" else None
         initialise(self)
 
     def attention(self, x: Tensor) -> Tensor:

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from ..blocks import ConvNormAct, initialise, of_global_average
 
 
+@dataclass(frozen=True)
+class GlobalPoolingOptions:
+    """Options of `GlobalPooling`.
+
+    Attributes:
+        channels: of the output.
+    """
+
+    channels: PositiveInt = 256
+
+
 class GlobalPooling(nn.Module):
     """The mean over all places through a 1×1 convolution, spread over the map: N×in×H×W → N×channels×H×W."""
 
-    def __init__(self, in_channels: int, *, channels: PositiveInt = 256) -> None:
+    Options: ClassVar = GlobalPoolingOptions
+
+    def __init__(self, in_channels: int, options: GlobalPoolingOptions) -> None:
         super().__init__()
-        self.out_channels = channels
-        self.pooled = ConvNormAct(in_channels, channels, 1, act=nn.ReLU(inplace=True))
+        self.out_channels = options.channels
+        self.pooled = ConvNormAct(in_channels, options.channels, 1, act=nn.ReLU(inplace=True))
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import nn
+
+from ..parts import NoOptions
 
 
 class NoContext(nn.Identity):
     """N×in×H×W → the same."""
 
-    def __init__(self, in_channels: int) -> None:
+    Options: ClassVar = NoOptions
+
+    def __init__(self, in_channels: int, options: NoOptions) -> None:
         super().__init__()
         self.out_channels = in_channels

@@ -6,11 +6,14 @@ first, since their magnitudes differ, and each channel gets a learnt scale.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..blocks import global_average
+from ..parts import NoOptions
 
 
 class L2Norm(nn.Module):
@@ -28,7 +31,9 @@ class L2Norm(nn.Module):
 class ParseNetContext(nn.Module):
     """N×in×H×W → N×2·in×H×W."""
 
-    def __init__(self, in_channels: int) -> None:
+    Options: ClassVar = NoOptions
+
+    def __init__(self, in_channels: int, options: NoOptions) -> None:
         super().__init__()
         self.out_channels = 2 * in_channels
         self.local_norm = L2Norm(in_channels)

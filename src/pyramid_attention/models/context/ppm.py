@@ -2,44 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from ..blocks import BinMeans, ConvNormAct, initialise, resize
+from ..blocks import ConvNormAct, Resize, initialise
+
+
+@dataclass(frozen=True)
+class PPMOptions:
+    """Options of `PPM`.
+
+    Attributes:
+        channels: of the 3×3 convolution that joins the levels.
+        bins: the size b of each level, which is a map of b×b means.
+        align_corners: of bilinear resampling.
+    """
+
+    channels: PositiveInt = 512
+    bins: tuple[PositiveInt, ...] = (1, 2, 3, 6)
+    align_corners: bool = False
 
 
 class PPM(nn.Module):
     """Means over 1, 2×2, 3×3 and 6×6 parts of the map beside the map itself, joined: N×in×H×W → N×channels×H×W.
 
-    Args:
-        in_channels: of the deepest map; each level of the pyramid has in / number of levels.
-        channels: of the 3×3 convolution that joins them.
-        bins: parts a side, a level.
-        align_corners: of bilinear resampling.
+    Each level has in / (number of levels) channels.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        *,
-        channels: PositiveInt = 512,
-        bins: tuple[PositiveInt, ...] = (1, 2, 3, 6),
-        align_corners: bool = False,
-    ) -> None:
+    Options: ClassVar = PPMOptions
+
+    def __init__(self, in_channels: int, options: PPMOptions) -> None:
         super().__init__()
+        channels, bins = options.channels, options.bins
         self.out_channels = channels
-        self.align_corners = align_corners
+        self.resize = Resize(options.align_corners)
         part = max(1, in_channels // len(bins))
         self.pools = nn.ModuleList(
-            nn.Sequential(BinMeans(size), ConvNormAct(in_channels, part, 1, act=nn.ReLU(inplace=True))) for size in bins
+            nn.Sequential(nn.AdaptiveAvgPool2d(size), ConvNormAct(in_channels, part, 1, act=nn.ReLU(inplace=True)))
+            for size in bins
         )
         self.join = ConvNormAct(in_channels + part * len(bins), channels, 3, act=nn.ReLU(inplace=True))
         initialise(self)
 
     def pyramid(self, x: Tensor) -> Tensor:
         """The map and its levels, concatenated: N×in×H×W → N×(in + levels)×H×W."""
-        levels = [resize(pool(x), x.shape[-2:], self.align_corners) for pool in self.pools]
+        levels = [self.resize(pool(x), x.shape[-2:]) for pool in self.pools]
         return torch.cat([x, *levels], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -5,10 +5,13 @@ Attribute names and the order inside each `nn.Sequential` are fixed, so that wei
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from ..blocks import Conv, ConvNormAct, Norm, initialise, resize
+from ..blocks import Conv, ConvNormAct, Norm, Resize, initialise
 
 REDUCED = 512
 """Channels the module was made for; a deepest map of another width is brought to it."""
@@ -33,16 +36,28 @@ class PyramidAttention(nn.Module):
         self.down3_1 = _conv_norm_elu(input_dim, input_dim, 3, stride=2)
         self.down3_2 = _conv_norm_elu(input_dim, output_dim, 3)
         self.conv1 = _conv_norm_elu(input_dim, output_dim, 1)
+        self.resize = Resize(align_corners=True)
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """conv1(x) × pyramid(x) + glob(x); the pyramid resampled with aligned corners."""
         half: Tensor = self.down2_1(x)
         quarter = self.down3_2(self.down3_1(half))
-        pyramid = self.down2_2(half) + resize(quarter, half.shape[-2:], align_corners=True)
-        weights = resize(pyramid, x.shape[-2:], align_corners=True)
+        pyramid = self.down2_2(half) + self.resize(quarter, half.shape[-2:])
+        weights = self.resize(pyramid, x.shape[-2:])
         out: Tensor = self.glob(x) + self.conv1(x) * weights
         return out
+
+
+@dataclass(frozen=True)
+class PyramidAttentionOptions:
+    """Options of `PyramidAttentionContext`.
+
+    Attributes:
+        channels: of the output.
+    """
+
+    channels: PositiveInt = 256
 
 
 class PyramidAttentionContext(nn.Module):
@@ -51,11 +66,13 @@ class PyramidAttentionContext(nn.Module):
     N×in×H×W → N×channels×H×W.
     """
 
-    def __init__(self, in_channels: int, *, channels: PositiveInt = 256) -> None:
+    Options: ClassVar = PyramidAttentionOptions
+
+    def __init__(self, in_channels: int, options: PyramidAttentionOptions) -> None:
         super().__init__()
-        self.out_channels = channels
+        self.out_channels = options.channels
         self.reduce = ConvNormAct(in_channels, REDUCED, 1, act=nn.ReLU(inplace=True))
-        self.attention = PyramidAttention(REDUCED, channels)
+        self.attention = PyramidAttention(REDUCED, options.channels)
         initialise(self.reduce)
 
     def forward(self, x: Tensor) -> Tensor:

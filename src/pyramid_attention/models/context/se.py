@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
@@ -23,18 +26,26 @@ class SqueezeExcite(nn.Module):
         return weights
 
 
-class SEContext(nn.Module):
-    """Every channel of the map times its weight: N×in×H×W → the same shape.
+@dataclass(frozen=True)
+class SEOptions:
+    """Options of `SEContext`.
 
-    Args:
-        in_channels: of the deepest map.
+    Attributes:
         reduction: how many times fewer channels the two convolutions have between them.
     """
 
-    def __init__(self, in_channels: int, *, reduction: PositiveInt = 16) -> None:
+    reduction: PositiveInt = 16
+
+
+class SEContext(nn.Module):
+    """Every channel of the map times its weight: N×in×H×W → the same shape."""
+
+    Options: ClassVar = SEOptions
+
+    def __init__(self, in_channels: int, options: SEOptions) -> None:
         super().__init__()
         self.out_channels = in_channels
-        self.excitation = SqueezeExcite(in_channels, in_channels, reduction)
+        self.excitation = SqueezeExcite(in_channels, in_channels, options.reduction)
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:

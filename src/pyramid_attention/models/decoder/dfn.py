@@ -8,12 +8,14 @@ comparison.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from ..blocks import ConvNormAct, global_average, initialise, match_channels, resize
+from ..blocks import ConvNormAct, Resize, global_average, initialise, match_channels
 
 
 class RefinementResidual(nn.Module):
@@ -47,27 +49,29 @@ class ChannelAttention(nn.Module):
         return out
 
 
-class DFNDecoder(nn.Module):
-    """From the context over all four maps of the backbone up to 1/4.
+@dataclass(frozen=True)
+class DFNOptions:
+    """Options of `DFNDecoder`.
 
-    Args:
-        in_channels: of the backbone's maps, fine to coarse.
-        context_channels: of the context.
+    Attributes:
         channels: of every level; the context is brought to it where it differs.
         align_corners: of bilinear resampling.
     """
 
-    def __init__(
-        self,
-        in_channels: Sequence[int],
-        context_channels: int,
-        *,
-        channels: PositiveInt = 256,
-        align_corners: bool = False,
-    ) -> None:
+    channels: PositiveInt = 256
+    align_corners: bool = False
+
+
+class DFNDecoder(nn.Module):
+    """From the context over all four maps of the backbone up to 1/4."""
+
+    Options: ClassVar = DFNOptions
+    gives_logits = False
+
+    def __init__(self, in_channels: Sequence[int], context_channels: int, options: DFNOptions) -> None:
         super().__init__()
-        self.out_channels = channels
-        self.align_corners = align_corners
+        self.out_channels = channels = options.channels
+        self.resize = Resize(options.align_corners)
         self.project = match_channels(context_channels, channels)
         coarse_to_fine = list(reversed(in_channels))
         self.take_up = nn.ModuleList(RefinementResidual(low, channels) for low in coarse_to_fine)
@@ -80,5 +84,5 @@ class DFNDecoder(nn.Module):
         high: Tensor = self.project(context)
         levels = zip(reversed(features), self.take_up, self.attend, self.smooth, strict=True)
         for low, take_up, attend, smooth in levels:
-            high = smooth(attend(take_up(low), resize(high, low.shape[-2:], self.align_corners)))
+            high = smooth(attend(take_up(low), self.resize(high, low.shape[-2:])))
         return high

@@ -1,40 +1,50 @@
 """FCN-8s (Long, Shelhamer, Darrell: Fully Convolutional Networks, CVPR 2015, section 4.2).
 
-A score map a level (1/32 or the output stride, 1/16, 1/8), each by a 1×1 convolution, summed on the way up.
+A map of logits a level (1/32 or the output stride, 1/16, 1/8), each by a 1×1 convolution, summed on the way up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from ..blocks import Head, resize
+from ..blocks import Head, Resize
 
 
-class FCNDecoder(nn.Module):
-    """Gives scores, not features: the network has no head on top of it.
+@dataclass(frozen=True)
+class FCNOptions:
+    """Options of `FCNDecoder`.
 
-    Args:
-        in_channels: of the backbone's maps, fine to coarse; the finest is not used.
-        context_channels: of the context.
-        num_classes: of the score maps (the network's).
+    Attributes:
+        num_classes: of the logits (the network's).
         align_corners: of bilinear resampling.
     """
 
-    def __init__(
-        self, in_channels: Sequence[int], context_channels: int, *, num_classes: int, align_corners: bool = False
-    ) -> None:
+    num_classes: PositiveInt
+    align_corners: bool = False
+
+
+class FCNDecoder(nn.Module):
+    """Gives logits, not features; the finest map is not used."""
+
+    Options: ClassVar = FCNOptions
+    gives_logits = True
+
+    def __init__(self, in_channels: Sequence[int], context_channels: int, options: FCNOptions) -> None:
         super().__init__()
-        self.out_channels = num_classes
-        self.align_corners = align_corners
+        self.out_channels = options.num_classes
+        self.resize = Resize(options.align_corners)
         maps = (context_channels, in_channels[2], in_channels[1])
-        self.scores = nn.ModuleList(Head(channels, num_classes, kernel=1) for channels in maps)
+        self.scores = nn.ModuleList(Head(channels, options.num_classes, kernel=1) for channels in maps)
 
     def forward(self, features: list[Tensor], context: Tensor) -> Tensor:
-        """Maps of the backbone, fine to coarse, and the context N×context×h×w → scores N×classes×H/8×W/8."""
+        """Maps of the backbone, fine to coarse, and the context N×context×h×w → logits N×classes×H/8×W/8."""
         first, *others = self.scores
         total: Tensor = first(context)
-        for score, finer in zip(others, (features[2], features[1]), strict=True):
-            total = resize(total, finer.shape[-2:], self.align_corners) + score(finer)
+        for classify, finer in zip(others, (features[2], features[1]), strict=True):
+            total = self.resize(total, finer.shape[-2:]) + classify(finer)
         return total
