@@ -158,7 +158,7 @@ def test_a_file_that_differs_from_its_network_is_not_kept(folder, tmp_path, monk
         export(folder, tmp_path / "out.onnx")
     assert list(tmp_path.iterdir()) == []
     for differs in (Verification(1.0, 0.01), Verification(1.0, float("nan"))):
-        with pytest.raises(UserError, match="scores differ by up to"):
+        with pytest.raises(UserError, match="logits differ by up to"):
             differs.check()
     Verification(0.999, 1e-3).check()
 
@@ -406,10 +406,9 @@ def test_the_verb(folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--format", "tflite"], "no export format 'tflite'. Known: onnx."),
-        (["--int8"], "name them with --calibrate DATA"),
+        (["--int8"], "name them, --calibrate DATA"),
         (["--calibrate", "shapes"], "--calibrate is for --int8"),
-        (["--int8", "--calibrate", "shapes", "--max-loss", "-1"], "--max-loss is a number of points of mIoU"),
+        (["--int8", "--calibrate", "shapes", "--max-loss", "-1"], "--max-loss is a number of percentage points of mIoU"),
         (["--int8", "--calibrate", "nowhere"], "nowhere does not exist"),
         (["--out", "model.bin"], "model.bin is to be an .onnx file"),
     ],
@@ -419,6 +418,18 @@ def test_what_cannot_be_exported_is_one_line(folder, words, message, capsys):
     printed = capsys.readouterr().err.strip().splitlines()
     assert len(printed) == 1
     assert message in printed[0]
+
+
+def test_a_live_network_is_exported_as_its_folder_is_and_stays_in_training(folder, file, tmp_path):
+    net = SegmentationModel.from_pretrained(folder).train()
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    live, saved = onnx.load(export(net, tmp_path / "live.onnx").path), onnx.load(file)
+    assert live.graph == saved.graph
+    assert {entry.key: entry.value for entry in live.metadata_props} == {e.key: e.value for e in saved.metadata_props}
+    assert net.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+    with pytest.raises(UserError, match="a network that lies in no folder needs out="):
+        export(net)
 
 
 def test_an_exported_file_is_not_exported_again(file, capsys):
@@ -442,7 +453,7 @@ def test_eight_bits_are_smaller_and_measured(folder, file, tmp_path):
     cost = done.quantised
     assert cost is not None
     assert done.path.stat().st_size < 0.5 * file.stat().st_size
-    assert [trial.numbers for trial in cost.trials[:3]] == ["U8S8", "U8S8, reduced range", "U8U8"]
+    assert [trial.scheme for trial in cost.trials[:3]] == ["U8S8", "U8S8, reduced range", "U8U8"]
     assert cost.before == pytest.approx(evaluate(data, file).metrics()["miou"])
     assert cost.after == pytest.approx(evaluate(data, done.path).metrics()["miou"])
     held = Segmenter.load(done.path).metadata
@@ -458,12 +469,12 @@ def test_eight_bits_are_smaller_and_measured(folder, file, tmp_path):
 
 
 def test_parts_return_to_floating_point_until_the_loss_is_small(file, tmp_path, monkeypatch):
-    """mIoU by hand: the third of the eight parts costs 8 points, the sixth 3, all others nothing."""
+    """mIoU by hand: the third of the eight parts costs 8 percentage points, the sixth 3, all others nothing."""
     names = [node.name for node in quantisable(onnx.load(file)) if node.op_type == "Conv"]
     parts = np.array_split(np.array(names), int8.PARTS)
     floats: dict[Path, set[str]] = {}
 
-    def write(fp32, target, samples, numbers, in_float):
+    def write(fp32, target, samples, scheme, in_float):
         floats[target] = set(in_float)
         target.write_bytes(b"")
 
@@ -486,10 +497,10 @@ def test_parts_return_to_floating_point_until_the_loss_is_small(file, tmp_path, 
 def test_more_than_may_be_lost_is_refused(folder, tmp_path, monkeypatch):
     cost = Quantised(0.6, 0.585, 100, "U8U8", (3, 20))
     cost.check(1.6)
-    with pytest.raises(UserError, match=r"8 bits cost 1\.50 points of mIoU \(60\.00% to 58\.50%\), more than 1;"):
+    with pytest.raises(UserError, match=r"8 bits cost 1\.50 percentage points of mIoU \(60\.00% to 58\.50%\), more than 1;"):
         cost.check(1.0)
     monkeypatch.setattr("pyramid_attention.export.exporter.quantise", lambda *_: cost)
-    with pytest.raises(UserError, match=r"no file is kept; stay with fp32, or allow it with --max-loss 1\.5"):
+    with pytest.raises(UserError, match=r"no file is kept; stay with fp32, or allow it with max_loss=1\.5"):
         export(folder, tmp_path / "out.onnx", int8=True, calibrate=open_shapes(train=1, val=1))
     assert list(tmp_path.iterdir()) == []
 

@@ -16,7 +16,6 @@ def export(
     model: Annotated[
         str, typer.Argument(metavar="M", help="A run folder, a model folder, or 'owner/name' on the hub.")
     ],
-    format_: Annotated[str, typer.Option("--format", help="onnx.")] = "onnx",
     int8: Annotated[bool, typer.Option("--int8", help="Quantise to 8 bits; needs --calibrate.")] = False,
     calibrate: Annotated[
         str | None,
@@ -24,7 +23,7 @@ def export(
     ] = None,
     data_format: DataFormat = None,
     max_loss: Annotated[
-        float, typer.Option(metavar="POINTS", help="Refuse 8 bits that cost more points of mIoU than this.")
+        float, typer.Option(metavar="POINTS", help="Refuse 8 bits that cost more percentage points of mIoU than this.")
     ] = 1.0,
     max_size: Annotated[
         int | None,
@@ -48,7 +47,6 @@ def export(
     done = export_model(
         model,
         out,
-        format=format_,
         int8=int8,
         calibrate=calibrate,
         data_format=data_format,
@@ -58,13 +56,13 @@ def export(
     )
     found = done.verification
     print(
-        f"verified on images of {len(found.sizes)} sizes: {found.agreement:.3%} of the labels agree, scores differ by"
+        f"verified on images of {len(found.sizes)} sizes: {found.agreement:.3%} of the labels agree, logits differ by"
         f" at most {found.difference:.1g}"
     )
     if done.quantised is not None:
         cost = done.quantised
         print(
-            f"8 bits ({cost.numbers}; {cost.in_float[0]} of {cost.in_float[1]} convolutions in float): mIoU"
+            f"8 bits ({cost.scheme}; {cost.in_float[0]} of {cost.in_float[1]} convolutions in float): mIoU"
             f" {cost.before:.2%} before, {cost.after:.2%} after, on {cost.images} images of val"
         )
     print(f"{done.path} ({done.path.stat().st_size / 1e6:.1f} MB); use it:  pan predict PHOTO --model {done.path}")

@@ -1,8 +1,8 @@
 """Eight bits: static quantisation of the exported graph, judged by mIoU alone.
 
 ONNX Runtime's tools put a quantisation before and behind every operation (QDQ), with ranges read off while the fp32
-graph runs on training images. What is left to decide, and is decided by measuring, is the kind of numbers, and which
-layers stay in floating point.
+graph runs on training images. What is left to decide, and is decided by measuring, is the quantisation scheme, and
+which layers stay in floating point.
 
 Processors without VNNI instructions add two 8-bit products in 16 bits, which can overflow where activations are
 unsigned and weights use all 8 bits (U8S8). Two remedies: weights of 7 bits (reduced range), or unsigned weights (U8U8),
@@ -41,7 +41,7 @@ PARTS = 8
 """The network's convolutions, in the order in which they are computed, are judged in so many parts."""
 OPERATIONS = ("Conv", "ConvTranspose", "Add", "Mul", "MaxPool", "Resize")
 
-NUMBERS: dict[str, dict[str, Any]] = {
+SCHEMES: dict[str, dict[str, Any]] = {
     "U8S8": {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8},
     "U8S8, reduced range": {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8, "reduce_range": True},
     "U8U8": {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QUInt8},
@@ -53,7 +53,7 @@ NUMBERS: dict[str, dict[str, Any]] = {
 class Trial:
     """One way of quantising, and its mIoU on the images of the trials."""
 
-    numbers: str
+    scheme: str
     in_float: int
     miou: float
 
@@ -64,8 +64,8 @@ class Quantised:
 
     Attributes:
         before, after: mIoU of the fp32 and of the int8 file.
-        images: how many both were measured on.
-        numbers: the kind that was chosen, a key of `NUMBERS`.
+        images: how many images both were measured on.
+        scheme: the one that was chosen, a key of `SCHEMES`.
         in_float: how many of the convolutions stay in floating point, of how many.
         trials: everything that was tried, in order.
     """
@@ -73,13 +73,13 @@ class Quantised:
     before: float
     after: float
     images: int
-    numbers: str
+    scheme: str
     in_float: tuple[int, int]
     trials: tuple[Trial, ...] = field(default=())
 
     @property
     def loss(self) -> float:
-        """In points of mIoU (hundredths)."""
+        """In percentage points of mIoU."""
         return 100 * (self.before - self.after)
 
     def check(self, max_loss: float) -> None:
@@ -90,17 +90,17 @@ class Quantised:
         """
         if self.loss > max_loss:
             raise UserError(
-                f"8 bits cost {self.loss:.2f} points of mIoU ({self.before:.2%} to {self.after:.2%}), more than"
-                f" {max_loss:g}; no file is kept; stay with fp32, or allow it with --max-loss {self.loss:.1f}"
+                f"8 bits cost {self.loss:.2f} percentage points of mIoU ({self.before:.2%} to {self.after:.2%}), more than"
+                f" {max_loss:g}; no file is kept; stay with fp32, or allow it with max_loss={self.loss:.1f}"
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain numbers, for the file's metadata."""
+        """As plain JSON, for the file's metadata."""
         return {
             "miou_fp32": self.before,
             "miou_int8": self.after,
             "images": self.images,
-            "numbers": self.numbers,
+            "scheme": self.scheme,
             "convolutions_in_float": self.in_float[0],
             "convolutions": self.in_float[1],
             "trials": [asdict(trial) for trial in self.trials],
@@ -112,15 +112,15 @@ def quantise(
 ) -> Quantised:
     """Quantise a file and measure what it costs.
 
-    The three kinds of numbers are tried first, with everything in 8 bits. Where the best of them loses more than it
+    The three schemes are tried first, with everything in 8 bits. Where the best of them loses more than it
     may, the part of the network whose return to floating point helps most returns to it, one after another.
 
     Args:
         fp32: the verified file.
         int8: where the result goes, whatever it costs.
         dataset: calibrated on its "train", measured on its "val".
-        max_loss: points of mIoU that may be lost.
-        tell: told what is being done, a line at a time.
+        max_loss: percentage points of mIoU that may be lost.
+        tell: called with what is being done, a line at a time.
 
     Raises:
         UserError: the data set lacks these splits, has other classes, or its files cannot be read.
@@ -139,15 +139,15 @@ def quantise(
     convolutions = [node.name for node in quantisable(onnx.load(fp32)) if node.op_type == "Conv"]
     trials: list[Trial] = []
 
-    def attempt(numbers: str, in_float: Sequence[str]) -> float:
-        write_quantised(fp32, int8, calibration, numbers, in_float)
+    def attempt(scheme: str, in_float: Sequence[str]) -> float:
+        write_quantised(fp32, int8, calibration, scheme, in_float)
         miou = miou_of(int8, tried)
-        trials.append(Trial(numbers, len(in_float), miou))
-        tell(f"{numbers}, {len(in_float)} of {len(convolutions)} convolutions in float: {miou - reference:+.2%}")
+        trials.append(Trial(scheme, len(in_float), miou))
+        tell(f"{scheme}, {len(in_float)} of {len(convolutions)} convolutions in float: {miou - reference:+.2%}")
         return miou
 
-    results = {numbers: attempt(numbers, ()) for numbers in NUMBERS}
-    best = max(results, key=lambda numbers: results[numbers])
+    results = {scheme: attempt(scheme, ()) for scheme in SCHEMES}
+    best = max(results, key=lambda scheme: results[scheme])
     parts = [[str(name) for name in part] for part in np.array_split(np.array(convolutions), PARTS) if len(part)]
     in_float: list[str] = []
     miou = results[best]
@@ -178,7 +178,7 @@ def miou_of(path: Path, samples: Sequence[Sample]) -> float:
 
 
 def quantisable(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """The nodes that may be quantised: of `OPERATIONS`, before the scores; what makes labels of them stays exact."""
+    """The nodes that may be quantised: of `OPERATIONS`, before the logits; what makes labels of them stays exact."""
     needed, nodes = {SCORES}, []
     for node in reversed(model.graph.node):
         if needed & set(node.output):
@@ -188,8 +188,8 @@ def quantisable(model: onnx.ModelProto) -> list[onnx.NodeProto]:
     return nodes[::-1]
 
 
-def write_quantised(fp32: Path, int8: Path, samples: Sequence[Sample], numbers: str, in_float: Sequence[str]) -> None:
-    """Quantise a file with one kind of numbers, its ranges from the samples' images, some nodes left out."""
+def write_quantised(fp32: Path, int8: Path, samples: Sequence[Sample], scheme: str, in_float: Sequence[str]) -> None:
+    """Quantise a file by one scheme, its ranges from the samples' images, some nodes left out."""
     segmenter = Segmenter(OnnxRuntimeEngine(fp32, "cpu"))
     nodes = [node.name for node in quantisable(onnx.load(fp32)) if node.name not in set(in_float)]
     with _kept_to(int8.parent):
@@ -201,12 +201,12 @@ def write_quantised(fp32: Path, int8: Path, samples: Sequence[Sample], numbers: 
             per_channel=True,
             op_types_to_quantize=list(OPERATIONS),
             nodes_to_quantize=nodes,
-            **NUMBERS[numbers],
+            **SCHEMES[scheme],
         )
 
 
 class _Images(CalibrationDataReader):  # type: ignore[misc]  # has no types
-    """Images, one at a time and as the network will see them, as the calibration asks for them."""
+    """Images, one at a time and as the network will be given them, as the calibration asks for them."""
 
     def __init__(self, segmenter: Segmenter, samples: Sequence[Sample]) -> None:
         self._segmenter = segmenter

@@ -50,7 +50,7 @@ class Verification:
         if self.agreement < LEAST_AGREEMENT or not self.difference <= LARGEST_DIFFERENCE:
             raise UserError(
                 f"the exported model differs from the original: {self.agreement:.2%} of the labels agree (at least"
-                f" {LEAST_AGREEMENT:.1%} must), scores differ by up to {self.difference:.2g} (at most"
+                f" {LEAST_AGREEMENT:.1%} must), logits differ by up to {self.difference:.2g} (at most"
                 f" {LARGEST_DIFFERENCE:g} may); no file is kept; please report it with the model's config.json"
             )
 
