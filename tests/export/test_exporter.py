@@ -28,6 +28,7 @@ from pyramid_attention.inference.engines.exported import FORMAT_VERSION, KEY, De
 from pyramid_attention.inference.engines.onnxruntime import choose_providers
 from pyramid_attention.inference.engines.pruning import keep_output
 from pyramid_attention.models import SegmentationModel, build_model
+from pyramid_attention.models.context.none import NoContext
 from pyramid_attention.models.folding import fold
 
 ENGINES = ("onnxruntime", "openvino")
@@ -168,6 +169,25 @@ def test_verification_sees_other_weights(folder, file):
     assert verify(net, file).difference < 1e-4
     net.head.weight.data.add_(0.05)
     assert verify(net, file).difference > 1e-3
+
+
+def test_a_network_that_gives_no_finite_logits_is_not_blamed_on_the_file(folder, file):
+    net = SegmentationModel.from_pretrained(folder)
+    net.head.bias.data[3] = float("nan")
+    with pytest.raises(UserError, match=r"gives infinite logits, or none at all, for images of 32×32 pixels; was it"):
+        verify(net, file)
+
+
+def test_a_network_that_is_another_for_some_sizes_is_refused_in_our_words(tmp_path):
+    class Fickle(NoContext):
+        def forward(self, x):
+            return x if x.shape[-1] < 5 else -x
+
+    net = build_model(context=Fickle, decoder="bilinear", num_classes=2, backbone="resnet10t").eval()
+    with pytest.raises(
+        UserError, match="Fickle and BilinearDecoder cannot be exported: it computes something else for"
+    ):
+        export(net, tmp_path / "fickle.onnx")
 
 
 # The engines
@@ -408,7 +428,10 @@ def test_the_verb(folder, tmp_path, capsys):
     [
         (["--int8"], "name them, --calibrate DATA"),
         (["--calibrate", "shapes"], "--calibrate is for --int8"),
-        (["--int8", "--calibrate", "shapes", "--max-loss", "-1"], "--max-loss is a number of percentage points of mIoU"),
+        (
+            ["--int8", "--calibrate", "shapes", "--max-loss", "-1"],
+            "--max-loss is a number of percentage points of mIoU",
+        ),
         (["--int8", "--calibrate", "nowhere"], "nowhere does not exist"),
         (["--out", "model.bin"], "model.bin is to be an .onnx file"),
     ],
@@ -497,7 +520,9 @@ def test_parts_return_to_floating_point_until_the_loss_is_small(file, tmp_path, 
 def test_more_than_may_be_lost_is_refused(folder, tmp_path, monkeypatch):
     cost = Quantised(0.6, 0.585, 100, "U8U8", (3, 20))
     cost.check(1.6)
-    with pytest.raises(UserError, match=r"8 bits cost 1\.50 percentage points of mIoU \(60\.00% to 58\.50%\), more than 1;"):
+    with pytest.raises(
+        UserError, match=r"8 bits cost 1\.50 percentage points of mIoU \(60\.00% to 58\.50%\), more than 1;"
+    ):
         cost.check(1.0)
     monkeypatch.setattr("pyramid_attention.export.exporter.quantise", lambda *_: cost)
     with pytest.raises(UserError, match=r"no file is kept; stay with fp32, or allow it with max_loss=1\.5"):

@@ -195,6 +195,7 @@ def test_an_exported_network_takes_any_batch_and_any_size_from_32(name):
         ("pan: as others", "resnet18", 16),
         ("pan: no gate, two levels", "resnet18", 32),
         ("pspnet", "resnet18", 16),
+        ("pan", "convnext_atto", 32),  # whose maps have their channels last
     ],
 )
 def test_backbones_of_several_kinds_are_exported(name, backbone, output_stride):

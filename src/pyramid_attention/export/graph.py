@@ -94,10 +94,13 @@ def build_graph(network: SegmentationModel, description: Description, cheaper: b
         cause: BaseException = error
         while cause.__cause__ is not None:  # the first that went wrong says what; those above, where
             cause = cause.__cause__
-        reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+        text = str(cause).strip()
+        reason = text.splitlines()[0] if text else type(cause).__name__
+        if "TORCH_LOGS" in text:  # advice on how to debug PyTorch follows
+            reason = "it computes something else for some sizes of images, and a file is for all"
         raise UserError(
             f"{network.backbone.name} with {type(network.context).__name__} and {type(network.decoder).__name__} cannot"
-            f" be exported ({reason})"
+            f" be exported: {reason}; choose another backbone or other parts (convolutional ones can be exported)"
         ) from error
     assert exported is not None
     model = exported.model_proto

@@ -90,8 +90,8 @@ class Quantised:
         """
         if self.loss > max_loss:
             raise UserError(
-                f"8 bits cost {self.loss:.2f} percentage points of mIoU ({self.before:.2%} to {self.after:.2%}), more than"
-                f" {max_loss:g}; no file is kept; stay with fp32, or allow it with max_loss={self.loss:.1f}"
+                f"8 bits cost {self.loss:.2f} percentage points of mIoU ({self.before:.2%} to {self.after:.2%}), more"
+                f" than {max_loss:g}; no file is kept; stay with fp32, or allow it with max_loss={self.loss:.1f}"
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -123,6 +123,19 @@ class TwoChannelConv(nn.Module):
         return F.conv2d(x, weight, bias, self.stride, self.padding)[:, :outputs]
 
 
+def with_plain_layout(convolution: nn.Conv2d) -> nn.Conv2d:
+    """Have a convolution take its input in the order of its axes (free in ONNX, which knows no other).
+
+    Where channels lie last, as behind a norm of ConvNeXt, PyTorch asks whether a map of one pixel does the same.
+    """
+
+    def lay_out(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (inputs[0].clone(memory_format=torch.contiguous_format),)
+
+    convolution.register_forward_pre_hook(lay_out)
+    return convolution
+
+
 class Replacement(NamedTuple):
     """A row of the table.
 
@@ -143,6 +156,7 @@ REPLACEMENTS = (
     Replacement(nn.Conv2d, WinogradConv, "speed", winograd.gains),
     Replacement(nn.Conv2d, NarrowConv, "speed", narrow.gains),
     Replacement(Conv, TwoChannelConv, "any size", lambda conv: min(conv.in_channels, conv.out_channels) == 1),
+    Replacement(nn.Conv2d, with_plain_layout, "any size"),
     Replacement(HalvingPool, OnnxPool, "onnx"),
     Replacement(HalvingPool, RepeatedBorderPool, "any size"),
     Replacement(nn.AdaptiveAvgPool2d, MatrixMeans, "any size", lambda pool: pool.output_size not in (1, (1, 1))),

@@ -56,7 +56,11 @@ class Verification:
 
 
 def verify(network: SegmentationModel, path: Path) -> Verification:
-    """Compare a file in ONNX Runtime with its network in PyTorch, both on the CPU, on drawn images and on noise."""
+    """Compare a file in ONNX Runtime with its network in PyTorch, both on the CPU, on drawn images and on noise.
+
+    Raises:
+        UserError: the network itself gives logits that are no finite numbers.
+    """
     session = open_session(path)
     agreements, differences = [], []
     for size in SIZES:
@@ -66,9 +70,14 @@ def verify(network: SegmentationModel, path: Path) -> Verification:
             pixels = network.normalise(torch.from_numpy(images))
             expected = network.coarse_logits(pixels).numpy()
             truth = network(pixels).argmax(dim=1).numpy()
+        if not np.isfinite(expected).all():
+            raise UserError(
+                f"the network gives infinite logits, or none at all, for images of {size[0]}×{size[1]} pixels; was it"
+                " trained? Before, its norms do not keep a deep network's values in bounds"
+            )
         agreements.append(float((labels == truth).mean()))
         difference = np.abs(logits - expected).max() / max(1.0, np.abs(expected).max())
-        differences.append(float(difference) if np.isfinite(difference) else float("inf"))
+        differences.append(float(difference))
     return Verification(min(agreements), max(differences))
 
 
