@@ -144,6 +144,7 @@ def latency(arguments: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from pyramid_attention import PAN, Segmenter
+    from pyramid_attention.artifacts import save_model
     from pyramid_attention.export import export
     from pyramid_attention.inference.bench import matrix_product
     from pyramid_attention.inference.threads import usable_cores
@@ -176,7 +177,7 @@ def latency(arguments: argparse.Namespace) -> dict[str, Any]:
                 place = scratch / name.replace(" ", "_").replace(",", "")
                 files = {"": place / "model.onnx"} | ({", int8": place / "model-int8.onnx"} if options else {})
                 if not files[""].exists():
-                    train(network, data, arguments.steps).save_pretrained(place)
+                    save_model(train(network, data, arguments.steps), place)
                     export(place)
                     if options:
                         export(place, int8=True, calibrate=few, max_loss=100)
@@ -218,8 +219,7 @@ def folder(arguments: argparse.Namespace) -> dict[str, Any]:
             torch.manual_seed(0)
             network = train(PAN(CLASSES, backbone, **LIKE_THEIRS), data, arguments.steps)
             network.classes = data.classes
-            network.save_pretrained(scratch / "model")
-            segmenter = Segmenter.load(export(scratch / "model").path, device="cpu")
+            segmenter = Segmenter.load(export(network, scratch / "model.onnx").path, device="cpu")
             parts, chunk = [], 50
             for first in range(0, arguments.count, chunk):
                 part = scratch / f"part{first}"
@@ -251,7 +251,7 @@ def operations(arguments: argparse.Namespace) -> dict[str, Any]:
     """Where the time goes in fp32 and in 8 bits: of each kind of operation, by ONNX Runtime's profile."""
     import onnxruntime
 
-    from pyramid_attention.inference.engines.exported import INPUT, SCORES
+    from pyramid_attention.artifacts.onnx_file import INPUT, SCORES
     from pyramid_attention.inference.engines.pruning import keep_output
     from pyramid_attention.inference.threads import usable_cores
 
@@ -359,8 +359,7 @@ def install(arguments: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         scratch = Path(place)
         torch.manual_seed(0)
-        PAN(CLASSES, "resnet18", **LIKE_THEIRS).save_pretrained(scratch / "model")
-        file = export(scratch / "model").path
+        file = export(PAN(CLASSES, "resnet18", **LIKE_THEIRS), scratch / "model.onnx").path
         noise = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
         Image.fromarray(noise).save(scratch / "photo.jpg")
         venv.create(scratch / "venv", with_pip=True)

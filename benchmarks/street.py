@@ -15,6 +15,7 @@ DATA is CamVid. The other network is Ultralytics' (AGPL), so its file is made el
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
 import json
 import statistics
@@ -39,17 +40,18 @@ def train(arguments: argparse.Namespace) -> None:
     """The three parts of the recipe, each resumed where it was broken off; their mean; the verified export."""
     from pyramid_attention import evaluate
     from pyramid_attention import train as run
+    from pyramid_attention.artifacts import load_model, read_info, save_model
+    from pyramid_attention.artifacts.locate import FOLDER
     from pyramid_attention.export import export
     from pyramid_attention.inference.options import DEFAULT_MODEL as DEFAULT
-    from pyramid_attention.inference.packaged import FOLDER
-    from pyramid_attention.models import SegmentationModel
 
     for stage in STAGES:
         out = Path("runs") / f"street-{stage}"
         if not (out / "metrics.json").exists():
             run(arguments.data, RECIPES / f"{stage}.yaml", out=out, resume=(out / "recipe.yaml").exists(), device="cpu")
     # The mean of the last two (a model soup: Wortsman et al., ICML 2022) is better than either.
-    network, other = (SegmentationModel.from_pretrained(Path("runs") / f"street-{stage}") for stage in STAGES[-2:])
+    runs = [Path("runs") / f"street-{stage}" for stage in STAGES[-2:]]
+    network, other = map(load_model, runs)
     theirs = other.state_dict()
     mean = {
         name: (tensor + theirs[name]) / 2 if tensor.is_floating_point() else tensor
@@ -57,10 +59,16 @@ def train(arguments: argparse.Namespace) -> None:
     }
     network.load_state_dict(mean)
     place = Path("runs") / "street"
-    metadata = {"recipe": other.metadata["recipe"], "averaged": [f"street-{stage}" for stage in STAGES[-2:]]}
-    network.save_pretrained(place, metadata)
-    network.save_pretrained(place, metadata | {"validation": evaluate(arguments.data, place).metrics()})
-    print(export(place, FOLDER / f"{DEFAULT}.onnx", side=max(SIZE), on_step=print))
+    save_model(
+        network,
+        place,
+        recipe=read_info(runs[-1]).recipe,
+        validation=evaluate(arguments.data, network).metrics(),
+        provenance={"averaged": [run.name for run in runs]},
+    )
+    file = FOLDER / f"{DEFAULT}.onnx"
+    print(export(place, file, max_size=max(SIZE), on_step=print))
+    print(f"for PACKAGED in artifacts/locate.py: {hashlib.sha256(file.read_bytes()).hexdigest()}")
 
 
 def gaussian_noise(image: Image, severity: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
@@ -182,8 +190,7 @@ def speed(arguments: argparse.Namespace) -> dict[str, Any]:
         return theirs.run(None, {given.name: pixels})[0]
 
     with tempfile.TemporaryDirectory() as folder:
-        PAN(11, "resnet18").save_pretrained(Path(folder) / "model")
-        resnet = Segmenter.load(export(Path(folder) / "model").path)
+        resnet = Segmenter.load(export(PAN(11, "resnet18"), Path(folder) / "model.onnx").path)
         ours = Segmenter.load(arguments.model)
         runs: dict[str, Callable[[], Any]] = {
             "yolo26n-sem": run_theirs,

@@ -1,6 +1,7 @@
 """What several tests need."""
 
 import json
+import random
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -91,3 +92,20 @@ def training(data: Path, out: Path) -> list[str]:
     ]
     settings = [word for field in fields for word in ("--set", field)]
     return ["train", str(data), "--recipe", "finetune", "--device", "cpu", "--out", str(out), *settings]
+
+
+def mutated(content: bytes, draw: random.Random) -> bytes:
+    """The bytes with one fault of those that disks, transfers and editors make: they are never the same bytes."""
+    changed, place = bytearray(content), draw.randrange(len(content))
+    kind = draw.randrange(5)
+    if kind == 0:
+        changed[place] ^= 1 << draw.randrange(8)
+    elif kind == 1:
+        changed[place] = 0xFF  # which no text holds
+    elif kind == 2:
+        del changed[place:]
+    elif kind == 3:
+        changed[place : place + 64] = bytes(len(changed[place : place + 64]))
+    else:
+        changed[place:place] = draw.randbytes(draw.randrange(1, 64))
+    return mutated(content, draw) if changed == content else bytes(changed)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pyramid_attention.artifacts import save_model
 from pyramid_attention.export import export
 from pyramid_attention.inference import Segmenter
 from pyramid_attention.models import build_model
@@ -45,7 +46,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A model folder, and the file that was made of it."""
     folder = tmp_path_factory.mktemp("model")
     torch.manual_seed(0)
-    build_model("pan", num_classes=5, backbone="test_resnet", channels=8).save_pretrained(folder)
+    save_model(build_model("pan", num_classes=5, backbone="test_resnet", channels=8), folder)
     return folder, export(folder).path
 
 

@@ -21,6 +21,7 @@ EXTRAS = {
     "pycocotools": "train",
     "onnx": "train",
     "onnxscript": "train",
+    "huggingface_hub": "train",
     "openvino": "openvino",
     "rasterio": "geo",
     "pyogrio": "geo",
@@ -87,6 +88,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" Known: {', '.join(sorted(known))}." if known else ""
 
 
+def is_installed(module: str) -> bool:
+    """Whether a package can be imported; it is not."""
+    return importlib.util.find_spec(module) is not None
+
+
 def require(what: str, *modules: str) -> None:
     """Check that the optional packages `modules` are installed, without importing them.
 
@@ -98,7 +104,7 @@ def require(what: str, *modules: str) -> None:
         MissingExtra: with the `pip install` line that brings them.
     """
     for module in modules:
-        if importlib.util.find_spec(module) is None:
+        if not is_installed(module):
             extra = EXTRAS[module]
             raise MissingExtra(
                 f"{what} needs {module}, which is not installed; get it with: pip install 'pyramid-attention[{extra}]'"

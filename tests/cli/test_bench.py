@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from pyramid_attention.artifacts import load_model, save_model
 from pyramid_attention.cli import main
 from pyramid_attention.errors import UserError
 from pyramid_attention.export import export
 from pyramid_attention.inference import Segmenter, bench, threads
-from pyramid_attention.models import SegmentationModel, build_model
+from pyramid_attention.inference.engines import engines_for
+from pyramid_attention.models import build_model
 from pyramid_attention.models.cost import measure_cost
 
 
@@ -20,7 +22,7 @@ from pyramid_attention.models.cost import measure_cost
 def model(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("model")
-    build_model("pan", num_classes=3, backbone="test_resnet", channels=8).save_pretrained(folder)
+    save_model(build_model("pan", num_classes=3, backbone="test_resnet", channels=8), folder)
     export(folder)
     return folder
 
@@ -37,7 +39,7 @@ def test_the_verb_measures_every_engine_and_size(model, tmp_path, capsys):
         ("onnxruntime", 96, 64),
         ("openvino", 96, 64),
     ]
-    expected = measure_cost(SegmentationModel.from_pretrained(model), (64, 96)).flops
+    expected = measure_cost(load_model(model), (64, 96)).flops
     for one in found:
         assert one["flops"] == pytest.approx(expected, rel=0.05)  # 64×96 is no multiple of all strides
         assert one["rate"] == pytest.approx(one["flops"] / one["latency"])
@@ -49,16 +51,16 @@ def test_the_verb_measures_every_engine_and_size(model, tmp_path, capsys):
 
 def test_the_count_in_the_file_is_exact_where_all_strides_fit(model):
     segmenter = Segmenter.load(model / "model.onnx")
-    network = SegmentationModel.from_pretrained(model)
+    network = load_model(model)
     for size in ((256, 256), (384, 512), (768, 1024)):
         assert bench._flops(segmenter, size) == pytest.approx(measure_cost(network, size).flops)
 
 
 def test_engines_that_can_run_a_model(model, monkeypatch):
-    assert bench.engines_for(model) == ["torch"]
-    assert bench.engines_for(model / "model.onnx") == ["onnxruntime", "openvino"]
+    assert engines_for(model) == ["torch"]
+    assert engines_for(model / "model.onnx") == ["onnxruntime", "openvino"]
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert bench.engines_for(model / "model.onnx") == ["onnxruntime"]
+    assert engines_for(model / "model.onnx") == ["onnxruntime"]
 
 
 @pytest.mark.parametrize("size", ["480", "480x", "x384", "0x5", "axb", "480,384"])
@@ -70,7 +72,7 @@ def test_a_size_that_is_none(model, size, capsys):
 def test_errors_of_the_process_are_told_here(model, capsys):
     assert main(["bench", str(model / "model.onnx"), "--engine", "torch", "--size", "64x64"]) == 2
     printed = capsys.readouterr().err.strip().splitlines()
-    assert "which the torch engine does not run" in printed[-1]
+    assert "which torch does not run" in printed[-1]
     with pytest.raises(UserError, match="ended without a result"):
         bench.apart(leave)
 
@@ -79,7 +81,7 @@ def test_pytorch_keeps_to_the_quota_too(model, monkeypatch):
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        monkeypatch.setattr("pyramid_attention.inference.load.usable_cores", lambda: 1)
+        monkeypatch.setattr("pyramid_attention.inference.engines.torch.usable_cores", lambda: 1)
         Segmenter.load(model, device="cpu")
         assert torch.get_num_threads() == 1
     finally:

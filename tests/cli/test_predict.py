@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pyramid_attention.artifacts import save_model
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.cli import main
 from pyramid_attention.data import open_dataset
@@ -25,7 +26,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = build_model("pan", num_classes=3, backbone="test_resnet", channels=8)
     network.classes = CLASSES
     folder = tmp_path_factory.mktemp("model") / "tiny"
-    network.save_pretrained(folder)
+    save_model(network, folder)
     return folder
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from pyramid_attention.artifacts import save_model
 from pyramid_attention.cli import main
 from pyramid_attention.images import encode_image
 from pyramid_attention.models import build_model
@@ -70,7 +71,7 @@ def test_the_key_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_model_that_is_not_exported_is_exported_first(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    build_model("pan", num_classes=3, backbone="test_resnet", channels=8).save_pretrained(tmp_path / "mine" / "model")
+    save_model(build_model("pan", num_classes=3, backbone="test_resnet", channels=8), tmp_path / "mine" / "model")
     with serving(str(tmp_path / "mine"), "pan-street") as (process, address):
         found = httpx.get(f"{address}v1/models", trust_env=False).json()
         assert [(one["name"], len(one["classes"])) for one in found["models"]] == [("mine", 3), ("pan-street", 11)]

@@ -189,7 +189,7 @@ def test_a_model_of_other_classes_is_evaluated_on_the_original_data(tmp_path: Pa
     found = evaluate(data, segmenter)
     assert found.metrics()["miou"] == pytest.approx(result.best_miou, abs=1e-6)
     assert list(found.metrics()["per_class"]) == ["vehicle", "green", "above"]
-    prepared = remap_classes(fit_masks(open_dataset(data)), segmenter.metadata["recipe"]["data"]["classes"])
+    prepared = remap_classes(fit_masks(open_dataset(data)), segmenter.info.recipe["data"]["classes"])
     assert evaluate(prepared, segmenter).metrics() == found.metrics()
     with pytest.raises(UserError, match=r"begun with another data\.classes"):
         train(data, "finetune", fields={**asked, "data.classes": {"a": ["car"]}}, out=tmp_path / "run", resume=True)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pyramid_attention.artifacts import save_model
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.cli import main
 from pyramid_attention.data.readers import ade20k, cityscapes, voc
@@ -33,7 +34,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         network = build_model("pan", num_classes=len(classes), backbone="test_resnet", channels=8)
         network.classes = classes
         folders[name] = tmp_path_factory.mktemp("models") / name
-        network.save_pretrained(folders[name])
+        save_model(network, folders[name])
     return folders
 
 

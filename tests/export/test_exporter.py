@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +13,21 @@ import pytest
 import torch
 from PIL import Image
 
+from pyramid_attention.artifacts import load_model, read_info, save_model
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.cli import main
 from pyramid_attention.data.shapes import CLASSES, open_shapes
 from pyramid_attention.errors import MissingExtra, UserError
 from pyramid_attention.evaluation import evaluate
 from pyramid_attention.export import export, int8
+from pyramid_attention.export.folding import find_folding, fold
 from pyramid_attention.export.int8 import Quantised, quantisable, quantise, spread
 from pyramid_attention.export.verify import Verification, verify
 from pyramid_attention.inference import Segmenter
-from pyramid_attention.inference.engines.exported import FORMAT_VERSION, KEY, Description
 from pyramid_attention.inference.engines.onnxruntime import choose_providers
 from pyramid_attention.inference.engines.pruning import keep_output
 from pyramid_attention.models import SegmentationModel, build_model
 from pyramid_attention.models.context.none import NoContext
-from pyramid_attention.models.folding import fold
 
 ENGINES = ("onnxruntime", "openvino")
 SIZES = [(1, 1), (1, 40), (31, 33), (40, 57), (65, 97), (96, 128)]
@@ -55,7 +53,7 @@ def folder(tmp_path_factory) -> Path:
     net = settled()
     net.classes = CLASSES
     path = tmp_path_factory.mktemp("model") / "tiny"
-    net.save_pretrained(path, {"recipe": {"seed": 3}, "validation": {"miou": 0.5}})
+    save_model(net, path, recipe={"seed": 3}, validation={"miou": 0.5})
     return path
 
 
@@ -77,16 +75,14 @@ def test_the_file_lies_in_the_model_folder_and_says_what_it_is(folder, file):
         ("labels", "tensor(uint8)", ["batch", "height", "width"]),
         ("scores", "tensor(float)", ["batch", 7, "score_height", "score_width"]),
     ]
-    held = json.loads(session.get_modelmeta().custom_metadata_map[KEY])
-    assert held["format_version"] == FORMAT_VERSION
-    assert ClassTable.from_dict(held["classes"]) == CLASSES
-    assert held["classes"]["void_name"] == CLASSES.void_name
-    metadata = held["metadata"]
-    assert metadata["recipe"] == {"seed": 3}
-    assert metadata["validation"] == {"miou": 0.5}
-    assert metadata["source_sha256"] == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    assert metadata["verification"]["agreement"] >= 0.999
-    assert metadata["precision"] == "fp32"
+    held = read_info(file)
+    source = read_info(folder)
+    assert held.classes == CLASSES
+    assert held.classes.void_name == CLASSES.void_name
+    assert (held.recipe, held.validation, held.precision) == ({"seed": 3}, {"miou": 0.5}, "fp32")
+    assert (held.network, held.mean, held.std) == (source.network, source.mean, source.std)
+    assert held.provenance["source_sha256"] == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert held.provenance["verification"]["agreement"] >= 0.999
 
 
 def test_norms_are_folded_and_the_exporters_notes_left_out(file, folder):
@@ -101,7 +97,7 @@ def test_norms_are_folded_and_the_exporters_notes_left_out(file, folder):
 def test_the_labels_and_scores_in_the_file_are_the_networks(folder, file, batch, size):
     images = np.stack([make_image(*size, seed) for seed in range(batch)])
     labels, scores = onnxruntime.InferenceSession(str(file)).run(None, {"images": images})
-    net = SegmentationModel.from_pretrained(folder)
+    net = load_model(folder)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (net.mean, net.std))
     with torch.no_grad():
         pixels = (torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - mean) / std
@@ -117,7 +113,9 @@ def test_folding_leaves_the_scores_as_they_are():
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (net.mean, net.std))
         with torch.no_grad():
             expected = net.coarse_logits((pixels / 255 - mean) / std)
-            assert fold(net, torch.randn(2, 3, 64, 96))  # the first convolution takes pixels as they are
+            folding = find_folding(net)
+            assert folding.pixels is not None  # the first convolution takes pixels as they are
+            fold(net, folding)
             found = net.coarse_logits(pixels - 255 * mean)
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
         assert not [name for name, module in net.named_modules() if isinstance(module, torch.nn.BatchNorm2d)]
@@ -134,7 +132,7 @@ def test_folding_leaves_the_scores_as_they_are():
 )
 def test_other_architectures_are_exported_and_verified(options, tmp_path):
     net = settled(**options)
-    net.save_pretrained(tmp_path / "model")
+    save_model(net, tmp_path / "model")
     done = export(tmp_path / "model", tmp_path / "other.onnx")
     assert done.path == tmp_path / "other.onnx"
     assert done.verification.agreement >= 0.999
@@ -165,14 +163,14 @@ def test_a_file_that_differs_from_its_network_is_not_kept(folder, tmp_path, monk
 
 
 def test_verification_sees_other_weights(folder, file):
-    net = SegmentationModel.from_pretrained(folder)
+    net = load_model(folder)
     assert verify(net, file).difference < 1e-4
     net.head.weight.data.add_(0.05)
     assert verify(net, file).difference > 1e-3
 
 
 def test_a_network_that_gives_no_finite_logits_is_not_blamed_on_the_file(folder, file):
-    net = SegmentationModel.from_pretrained(folder)
+    net = load_model(folder)
     net.head.bias.data[3] = float("nan")
     with pytest.raises(UserError, match=r"gives infinite logits, or none at all, for images of 32×32 pixels; was it"):
         verify(net, file)
@@ -230,7 +228,7 @@ def test_results_of_an_image_stay_when_the_next_is_segmented(file):
 def test_evaluation_and_metadata_go_through_the_file(folder, file):
     data = open_shapes(train=1, val=3, size=64)
     assert evaluate(data, file).metrics() == evaluate(data, file, engine="openvino").metrics()
-    assert Segmenter.load(file).metadata["recipe"] == {"seed": 3}
+    assert Segmenter.load(file).info == read_info(file)
     assert Segmenter.load(file).classes == Segmenter.load(file, engine="openvino").classes == CLASSES
     found, expected = evaluate(data, file).confusion.matrix, evaluate(data, folder).confusion.matrix
     assert np.abs(found - expected).sum() <= 0.002 * expected.sum()
@@ -288,18 +286,10 @@ def without_metadata(file: Path, target: Path) -> Path:
     return target
 
 
-def changed(file: Path, target: Path, **changes) -> Path:
-    model = onnx.load(file)
-    held = json.loads(model.metadata_props[0].value) | changes
-    onnx.helper.set_model_props(model, {KEY: json.dumps(held)})
-    onnx.save(model, target)
-    return target
-
-
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_foreign_file_is_told_what_it_lacks_and_runs_with_names(file, tmp_path, engine):
     foreign = without_metadata(file, tmp_path / "foreign.onnx")
-    with pytest.raises(UserError, match="holds no metadata of pyramid-attention, so what its 7 classes are called"):
+    with pytest.raises(UserError, match="holds no model info of pyramid-attention, so what its 7 classes are called"):
         Segmenter.load(foreign, engine=engine)
     with pytest.raises(UserError, match="has 7 classes and classes= names 2"):
         Segmenter.load(foreign, engine=engine, classes=["a", "b"])
@@ -309,21 +299,6 @@ def test_a_foreign_file_is_told_what_it_lacks_and_runs_with_names(file, tmp_path
     np.testing.assert_array_equal(named(image).labels, Segmenter.load(file, engine=engine)(image).labels)
     with pytest.raises(UserError, match="names its own classes; leave out classes="):
         Segmenter.load(file, engine=engine, classes=list("abcdefg"))
-
-
-def test_a_file_of_a_newer_version_or_with_broken_metadata(file, tmp_path):
-    newer = changed(file, tmp_path / "newer.onnx", format_version=FORMAT_VERSION + 1)
-    with pytest.raises(UserError, match=r"newer\.onnx has format 2, written by pyramid-attention .*; update"):
-        Segmenter.load(newer)
-    for changes in (
-        {"classes": {}},
-        {"classes": [1]},
-        {"metadata": 3},
-        {"size_divisor": "x"},
-        {"format_version": None},
-    ):
-        with pytest.raises(UserError, match=r"broken\.onnx (are damaged|has format)"):
-            Segmenter.load(changed(file, tmp_path / "broken.onnx", **changes))
 
 
 def test_other_inputs_and_outputs_are_named(tmp_path):
@@ -348,15 +323,19 @@ def test_a_damaged_file_is_one_line(file, tmp_path, content, capsys):
         assert main([*words, "--out", str(tmp_path / "out")]) == 2
         printed = capsys.readouterr().err.strip().splitlines()
         assert len(printed) == 1
-        assert "broken.onnx cannot be loaded by ONNX Runtime" in printed[0]
+        assert ("broken.onnx is damaged" if content else "broken.onnx cannot be loaded by ONNX Runtime") in printed[0]
 
 
 @pytest.mark.parametrize(
     ("engine", "options", "message"),
     [
         ("tensorrt", {}, r"no engine 'tensorrt'\. Known: auto, onnxruntime, openvino, torch"),
-        ("torch", {}, "is an exported model, which the torch engine does not run"),
-        ("auto", {"precision": "bf16"}, "precision= and compile= are for PyTorch models"),
+        ("torch", {}, "is an exported model, which torch does not run; use onnxruntime or openvino"),
+        (
+            "auto",
+            {"precision": "bf16"},
+            r"precision= is an option of torch, and .* is run by onnxruntime; leave it out",
+        ),
         ("auto", {"device": "mps"}, 'ONNX Runtime has no device mps; use device="cpu"'),
         ("auto", {"device": "gpu"}, "no device 'gpu'"),
         ("openvino", {"device": "cuda"}, "openvino runs on the CPU, not on cuda"),
@@ -369,9 +348,9 @@ def test_an_engine_or_device_that_cannot(file, engine, options, message):
 
 def test_a_pytorch_model_is_not_for_the_other_engines(folder):
     for engine in ENGINES:
-        with pytest.raises(UserError, match=f"is a PyTorch model, and {engine} runs exported ones; first: pan export"):
+        with pytest.raises(UserError, match=f"which {engine} does not run; use torch, or first: pan export"):
             Segmenter.load(folder, engine=engine)
-    with pytest.raises(UserError, match="names the classes of a foreign"):
+    with pytest.raises(UserError, match=r"classes= is an option of onnxruntime and openvino, and .* is run by torch"):
         Segmenter.load(folder, classes=["a"])
     with pytest.raises(UserError, match="no precision 'fp16'"):
         Segmenter.load(folder, precision="fp16")
@@ -444,11 +423,15 @@ def test_what_cannot_be_exported_is_one_line(folder, words, message, capsys):
 
 
 def test_a_live_network_is_exported_as_its_folder_is_and_stays_in_training(folder, file, tmp_path):
-    net = SegmentationModel.from_pretrained(folder).train()
+    net = load_model(folder).train()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     live, saved = onnx.load(export(net, tmp_path / "live.onnx").path), onnx.load(file)
     assert live.graph == saved.graph
-    assert {entry.key: entry.value for entry in live.metadata_props} == {e.key: e.value for e in saved.metadata_props}
+    assert live.metadata_props[0] == saved.metadata_props[0]  # what it takes to train it again
+    unlike = {"recipe": {}, "validation": {}, "provenance": {}, "weights_sha256": None}  # what the folder says besides
+    assert dataclasses.replace(read_info(tmp_path / "live.onnx"), **unlike) == dataclasses.replace(
+        read_info(file), **unlike
+    )
     assert net.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
     with pytest.raises(UserError, match="a network that lies in no folder needs out="):
@@ -462,7 +445,7 @@ def test_an_exported_file_is_not_exported_again(file, capsys):
 
 def test_a_network_of_other_channels_is_refused(tmp_path):
     settled_ = build_model(num_classes=3, backbone="test_resnet", channels=8, in_channels=4)
-    settled_.save_pretrained(tmp_path / "model")
+    save_model(settled_, tmp_path / "model")
     with pytest.raises(UserError, match="takes images in RGB, and this one 4 channels"):
         export(tmp_path / "model")
 
@@ -479,9 +462,9 @@ def test_eight_bits_are_smaller_and_measured(folder, file, tmp_path):
     assert [trial.scheme for trial in cost.trials[:3]] == ["U8S8", "U8S8, reduced range", "U8U8"]
     assert cost.before == pytest.approx(evaluate(data, file).metrics()["miou"])
     assert cost.after == pytest.approx(evaluate(data, done.path).metrics()["miou"])
-    held = Segmenter.load(done.path).metadata
-    assert held["precision"] == "int8"
-    assert held["quantisation"]["miou_int8"] == cost.after
+    held = Segmenter.load(done.path).info
+    assert held.precision == "int8"
+    assert held.provenance["quantisation"]["miou_int8"] == cost.after
     kinds = {node.op_type for node in onnx.load(done.path).graph.node}
     assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
     image = data.split("val")[0].read_image()
@@ -540,17 +523,3 @@ def test_other_classes_than_the_models_are_refused(file, tmp_path):
 def test_images_are_spread_evenly():
     assert spread(list(range(10)), 4) == [0, 3, 6, 9]
     assert spread(list(range(3)), 10) == [0, 1, 2]
-
-
-# Descriptions
-
-
-def test_a_description_survives_its_file(tmp_path):
-    one = Description(ClassTable.of(["sky", "sträßchen"]), 32, True, {"recipe": {"a": [1, 2]}})
-    assert Description.from_json(one.to_json(), tmp_path) == one
-
-
-@pytest.mark.usefixtures("built")
-def test_the_default_place_of_a_run_is_beside_its_weights(folder, tmp_path):
-    os.symlink(folder, tmp_path / "model")
-    assert export(tmp_path).path == tmp_path / "model" / "model.onnx"

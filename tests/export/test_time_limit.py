@@ -6,6 +6,7 @@ import threading
 import pytest
 import torch
 
+from pyramid_attention.artifacts import save_model
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.errors import UserError
 from pyramid_attention.export import export, graph
@@ -47,7 +48,7 @@ def test_another_thread_has_no_limit():
 def test_an_export_that_does_not_end_is_one_line(tmp_path, monkeypatch):
     network = build_model(num_classes=2, backbone="test_resnet", channels=8).eval()
     network.classes = ClassTable.of(2)
-    network.save_pretrained(tmp_path / "model")
+    save_model(network, tmp_path / "model")
     monkeypatch.setattr(graph, "TIME_LIMIT", 0.05)
     monkeypatch.setattr(torch.export, "export", never_ends)
     with pytest.raises(UserError, match=r"test_resnet with fpa and gau cannot be exported \(it had not ended after"):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pyramid_attention.artifacts import ModelInfo
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.errors import UserError
 from pyramid_attention.inference import Segmenter, predict
@@ -20,10 +21,8 @@ from pyramid_attention.inference.sources import find_sources
 class Brightness:
     """Two classes: dark and bright. Scores at the images' own size; remembers the shapes it was given."""
 
-    classes = ClassTable.of(["dark", "bright"])
-    metadata = {}  # noqa: RUF012
-    size_divisor = 1
-    align_corners = False
+    info = ModelInfo(classes=ClassTable.of(["dark", "bright"]))
+    device = "cpu"
     largest = 99
 
     def __init__(self) -> None:

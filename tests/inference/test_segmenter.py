@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,12 +12,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from pyramid_attention.artifacts import ModelInfo
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.errors import MissingExtra, UserError
 from pyramid_attention.inference import Segmenter
 from pyramid_attention.inference.devices import is_out_of_memory, resolve_device
 from pyramid_attention.inference.engines.torch import TorchEngine
-from pyramid_attention.inference.load import find_model
 from pyramid_attention.models import SegmentationModel
 
 
@@ -29,7 +27,7 @@ class Linear(nn.Module):
     mean = (0.485, 0.456, 0.406)
     std = (0.229, 0.224, 0.225)
     backbone = SimpleNamespace(size_divisor=1)
-    metadata: ClassVar[dict] = {}
+    spec = None
     align_corners = False
     normalise = SegmentationModel.normalise
 
@@ -180,32 +178,10 @@ def test_a_device_that_is_not_there_is_reported():
         resolve_device("cuda")
 
 
-def test_a_run_folder_and_a_model_folder_name_the_same_model(tmp_path):
-    model = tmp_path / "run" / "model"
-    model.mkdir(parents=True)
-    (model / "config.json").write_text("{}")
-    assert find_model(tmp_path / "run") == find_model(str(model)) == model
-
-
-def test_only_what_can_be_no_path_is_taken_for_a_name_on_the_hub(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert find_model("someone/pan-voc") == "someone/pan-voc"
-    Path("runs").mkdir()
-    Path("weights.pt").write_text("x")
-    for model, message in {
-        "runs/pan-voc": "there is no model runs/pan-voc",
-        "nowhere": "there is no model nowhere",
-        "runs": "runs holds no model",
-        "weights.pt": "weights.pt is not a model",
-    }.items():
-        with pytest.raises(UserError, match=message):
-            find_model(model)
-
-
 def test_without_torch_the_message_names_the_extra(tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text("{}")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"a PyTorch model needs torch.*pip install 'pyramid-attention\[train\]'"):
+    with pytest.raises(MissingExtra, match=r"the engine torch needs torch.*pip install 'pyramid-attention\[train\]'"):
         Segmenter.load(tmp_path)
 
 
@@ -248,11 +224,11 @@ def test_smaller_images_stay_and_0_never_shrinks(network, segmenter):
     np.testing.assert_array_equal(
         Segmenter(TorchEngine(network, "cpu"), max_size=64)(image).labels, segmenter(image).labels
     )
-    network.metadata = {"max_size": 48}
-    assert Segmenter(TorchEngine(network, "cpu")).max_size == 48
-    assert Segmenter(TorchEngine(network, "cpu"), max_size=0).max_size is None
-    assert Segmenter(TorchEngine(network, "cpu"), tile=128).max_size is None  # tiles are of the image as it is
-    assert Segmenter(TorchEngine(network, "cpu"), tile=128, max_size=64).max_size == 64
+    engine = TorchEngine(network, "cpu", info=ModelInfo(max_size=48))
+    assert Segmenter(engine).max_size == 48
+    assert Segmenter(engine, max_size=0).max_size is None
+    assert Segmenter(engine, tile=128).max_size is None  # tiles are of the image as it is
+    assert Segmenter(engine, tile=128, max_size=64).max_size == 64
     with pytest.raises(UserError, match="max_size='48' is not"):
         Segmenter(TorchEngine(network, "cpu"), max_size="48")
     with pytest.raises(UserError, match="32 pixels or more"):

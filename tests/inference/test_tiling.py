@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pyramid_attention.artifacts import ModelInfo
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.errors import UserError
 from pyramid_attention.inference import Segmenter, SegmenterOptions, options, plan
@@ -89,10 +90,8 @@ def test_other_architectures_and_augmentation_are_tiled_too(architecture):
 class Blank:
     """Scores one class everywhere, at a quarter of the size, and remembers the sizes it was given."""
 
-    classes = ClassTable.of(3)
-    metadata = {}  # noqa: RUF012
-    size_divisor = 1
-    align_corners = False
+    info = ModelInfo(classes=ClassTable.of(3))
+    device = "cpu"
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, ...]] = []

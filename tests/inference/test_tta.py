@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pyramid_attention.artifacts import save_model
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.errors import UserError
 from pyramid_attention.inference import Segmenter
@@ -29,7 +29,7 @@ class Pointwise(nn.Module):
     backbone = SimpleNamespace(size_divisor=1)
     align_corners = False
     normalise = SegmentationModel.normalise
-    metadata: ClassVar[dict] = {}
+    spec = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,13 +140,12 @@ def test_the_network_keeps_its_mode_and_scores_that_are_not_finite_are_told(netw
 def test_it_passes_on_what_the_engine_says_of_itself(network: nn.Module) -> None:
     engine = TorchEngine(network, "cpu")
     around = AugmentedEngine(engine)
-    assert around.classes is engine.classes
-    assert around.metadata is engine.metadata
-    assert (around.size_divisor, around.align_corners) == (engine.size_divisor, engine.align_corners)
+    assert around.info is engine.info
+    assert around.device == engine.device == "cpu"
 
 
 def test_a_loaded_model_averages_where_it_is_told_to(network: nn.Module, tmp_path: Path) -> None:
-    network.save_pretrained(tmp_path)
+    save_model(network, tmp_path)
     image = make_image(48, 64)
     expected = averaged(network)(image)
     result = Segmenter.load(tmp_path, device="cpu", tta=True)(image)

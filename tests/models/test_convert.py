@@ -8,9 +8,9 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 
+from pyramid_attention.artifacts import load_model, save_model
 from pyramid_attention.cli import main
 from pyramid_attention.errors import UserError
-from pyramid_attention.models import SegmentationModel
 from pyramid_attention.models.convert import convert_checkpoint
 from support import shaken
 
@@ -44,8 +44,8 @@ def test_the_same_weights_give_the_same_scores(encoder, options, tmp_path):
     channels = options.get("in_channels", 3)
     side = ours.spec["output_stride"]
     same_scores(ours, net, channels, (8 * side, 8 * side))
-    ours.save_pretrained(tmp_path / "ours")
-    again = SegmentationModel.from_pretrained(tmp_path / "ours")
+    save_model(ours, tmp_path / "ours")
+    again = load_model(tmp_path / "ours")
     assert again.spec == ours.spec
     same_scores(again, net, channels, (9 * side, 11 * side))  # their rounding of sizes shows
 
@@ -75,7 +75,7 @@ def test_a_folder_saved_by_the_library_needs_no_names(tmp_path, capsys):
     out = tmp_path / "ours"
     assert main(["convert-checkpoint", str(tmp_path / "theirs"), "--out", str(out), "--classes", "a,b,c,d,e"]) == 0
     assert "5 classes (a, b, c, d, e) on resnet18" in capsys.readouterr().out
-    ours = SegmentationModel.from_pretrained(out)
+    ours = load_model(out)
     assert ours.spec["output_stride"] == 32
     assert ours.classes.names == ("a", "b", "c", "d", "e")
     same_scores(ours, net, size=(256, 256))

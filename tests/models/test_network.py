@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from pyramid_attention import PAN
+from pyramid_attention.artifacts import load_model, save_model
 from pyramid_attention.export.program import export_program
-from pyramid_attention.models import SegmentationModel, build_model
+from pyramid_attention.models import build_model
 from pyramid_attention.models.architectures import ARCHITECTURES
 from pyramid_attention.models.backbone import Backbone
 from pyramid_attention.models.blocks import Norm
@@ -226,9 +227,9 @@ def test_a_compiled_network_is_one_graph_for_any_size(name):
 @every_network
 def test_a_saved_network_gives_the_same_scores_after_loading(name, tmp_path):
     net = settled(network(name))
-    net.save_pretrained(tmp_path)
+    save_model(net, tmp_path)
     images = torch.randn(2, 3, 40, 50)
-    assert torch.equal(SegmentationModel.from_pretrained(tmp_path)(images), net(images))
+    assert torch.equal(load_model(tmp_path)(images), net(images))
 
 
 @pytest.mark.parametrize("output_stride", [8, 16, 32])

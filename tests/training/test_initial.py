@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import shutil
 
-import onnx
 import pytest
 import torch
 
+from pyramid_attention.artifacts import load_model, save_model
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.errors import UserError
-from pyramid_attention.export import export
-from pyramid_attention.inference.engines.exported import KEY
-from pyramid_attention.models import SegmentationModel, build_model
+from pyramid_attention.models import build_model
 from pyramid_attention.training import Recipe, load_recipe, train
-from pyramid_attention.training.initial import describe, load_trained, start_from
+from pyramid_attention.training.initial import describe, start_from
+from pyramid_attention.training.task import SegmentationTask
 
 TINY = {"data.options": {"train": 8, "val": 2, "size": 64}, "data.crop": [64, 64], "train.epochs": 1, "data.workers": 0}
 
@@ -37,12 +36,12 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "model"
     net = network(["road", "sky", "car"])
     net.mean, net.std = (0.5, 0.4, 0.3), (0.3, 0.2, 0.1)
-    net.save_pretrained(folder)
+    save_model(net, folder)
     return folder
 
 
 def test_scores_of_classes_of_the_same_name_are_taken_over(trained):
-    old, new = load_trained(trained), network(["tree", "CAR", "road", "bicycle"])
+    old, new = load_model(trained), network(["tree", "CAR", "road", "bicycle"])
     before = new.head.weight.clone()
     start = start_from(new, old)
     assert start.classes == ("CAR", "road")
@@ -59,68 +58,20 @@ def test_scores_of_classes_of_the_same_name_are_taken_over(trained):
 def test_as_many_classes_of_other_names_start_at_random(trained):
     new = network(["a", "b", "c"])
     before = new.head.weight.clone()
-    start_from(new, load_trained(trained))
+    start_from(new, load_model(trained))
     torch.testing.assert_close(new.head.weight, before, rtol=0, atol=0)
 
 
 def test_other_options_leave_what_fits(trained):
     new = network(["road", "sky", "car"], attention_channels=1, output_stride=32)
-    start = start_from(new, load_trained(trained))
+    start = start_from(new, load_model(trained))
     assert 0.5 < start.taken / start.parameters < 1
     assert f"{start.taken / start.parameters:.1%} of the weights" in str(start)
 
 
 def test_another_backbone_has_nothing_to_start_from(trained):
     with pytest.raises(UserError, match=r"0% of the backbone mobilenetv3_small_100 fit"):
-        start_from(network(["road"], "mobilenetv3_small_100"), load_trained(trained))
-
-
-@pytest.mark.parametrize(
-    ("backbone", "options"),
-    [
-        ("resnet18", {}),  # Winograd's convolutions
-        ("mobilenetv3_small_100", {"attention_channels": 1, "downsample": "max"}),  # one in two steps
-        ("regnetx_002", {"gate": "none", "low_kernel": 1, "output_stride": 32}),
-        ("test_resnet", {"conv_bias": True, "upsample": "transposed", "global_branch": "se"}),
-        ("test_resnet", {"downsample": "conv", "attention_channels": 4}),
-    ],
-)
-def test_an_exported_file_gives_the_network_back(tmp_path, backbone, options):
-    before = network(["road", "sky", "car"], backbone, **options)
-    before.save_pretrained(tmp_path / "model")
-    after = load_trained(export(tmp_path / "model").path)
-    assert after.classes.names == ("road", "sky", "car")
-    for (name, own), other in zip(after.named_parameters(), before.parameters(), strict=True):
-        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-6 * float(other.abs().max()), msg=name)
-    images = torch.randn(2, 3, 70, 90)
-    with torch.no_grad():
-        for mode in (False, True):  # with the statistics of the norms, and with those of the images
-            found, expected = after.train(mode)(images), before.train(mode)(images)
-            assert (found - expected).abs().max() < 2e-3 * expected.abs().max()
-
-
-def test_files_that_cannot_be_trained(tmp_path, trained):
-    path = export(trained, tmp_path / "model.onnx").path
-    assert load_trained(path).std == (0.3, 0.2, 0.1)
-    model = onnx.load(path)
-    text = {entry.key: entry.value for entry in model.metadata_props}[KEY]
-    changes = {
-        '"precision": "int8"': ('"precision": "fp32"', "has 8-bit weights"),
-        '"norms": {}, "old": {': ('"norms": {', "does not hold all that its network needs"),
-    }
-    for new, (old, message) in changes.items():
-        assert old in text
-        onnx.helper.set_model_props(model, {KEY: text.replace(old, new)})
-        onnx.save(model, tmp_path / "other.onnx")
-        with pytest.raises(UserError, match=message):
-            load_trained(tmp_path / "other.onnx")
-    del model.metadata_props[:]
-    onnx.save(model, tmp_path / "other.onnx")
-    with pytest.raises(UserError, match="is not a model that 'pan export' made"):
-        load_trained(tmp_path / "other.onnx")
-    (tmp_path / "other.onnx").write_bytes(b"nothing")
-    with pytest.raises(UserError, match="is damaged or no ONNX model"):
-        load_trained(tmp_path / "other.onnx")
+        start_from(network(["road"], "mobilenetv3_small_100"), load_model(trained))
 
 
 def test_a_recipe_takes_the_network_of_the_trained_model(tmp_path, trained):
@@ -153,7 +104,7 @@ def test_a_run_that_began_from_a_trained_model_can_be_resumed_without_it(tmp_pat
     assert load_recipe(tmp_path / "run" / "recipe.yaml").model.init == str(folder)
     shutil.rmtree(folder)
     result = train("shapes", out=tmp_path / "run", resume=True, device="cpu")
-    assert SegmentationModel.from_pretrained(result.model).spec["backbone"] == "test_resnet"
+    assert load_model(result.model).spec["backbone"] == "test_resnet"
 
 
 @pytest.mark.parametrize("fields", [{}, {"train.ema": 0.9}])

@@ -40,7 +40,7 @@ def bench(
 
     from ..files import make_folder, write_json
     from ..inference.bench import bench as measure
-    from ..inference.bench import engines_for
+    from ..inference.engines import engines_for
     from ..report.progress import progress
 
     sizes = [_size(text) for text in size or ("480x384", "1024x768")]

@@ -30,13 +30,15 @@ def convert_checkpoint(
 ) -> None:
     """Bring a PAN of segmentation-models-pytorch over: the same weights, the same scores, in a model folder."""
     require("pan convert-checkpoint", "torch", "timm")
+    from ..artifacts import save_model
     from ..models.convert import convert_checkpoint as convert
 
     if holds_files(out):
         raise UserError(f"{out} already holds files; choose another --out")
     network = convert(file, backbone, output_stride, split_names(classes))
+    provenance = {"converted_from": f"a PAN of segmentation-models-pytorch, {file.name}"}
     with whole_folder(out) as folder:
-        network.save_pretrained(folder)
+        save_model(network, folder, provenance=provenance)
     table = network.classes
     assert table is not None
     print(f"{network.num_classes} classes ({', '.join(table.names)}) on {network.backbone.name}, in {out}")

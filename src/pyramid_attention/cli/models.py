@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ..errors import MissingExtra, UserError, require
 from .options import Device
-
-if TYPE_CHECKING:
-    from ..inference.packaged import Packaged
 
 
 def models(
@@ -32,10 +28,8 @@ def models(
     from rich.console import Console
     from rich.table import Table
 
-    from ..inference.packaged import list_packaged
-
     if cost is None:
-        _print_packaged(list_packaged())
+        _print_packaged()
     try:
         require("the list of networks that can be trained", "torch", "timm")
     except MissingExtra as error:
@@ -83,25 +77,28 @@ def models(
     )
 
 
-def _print_packaged(packaged: Sequence[Packaged]) -> None:
-    """The trained models that come with the package: what they see, how well, how large they are."""
+def _print_packaged() -> None:
+    """The trained models that come with the package: their classes, how well they do, how large they are."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
+    from ..artifacts import locate, read_info
+    from ..artifacts.locate import PACKAGED
+
     table = Table(box=box.SIMPLE)
     for heading in ("model", "classes", "mIoU on val", "MB"):
         table.add_column(heading, no_wrap=heading != "classes")
-    for model in packaged:
-        validation = model.description.metadata.get("validation") or {}
-        miou = validation.get("miou")
+    files = {name: locate(name).path for name in PACKAGED}
+    for name, path in files.items():
+        info = read_info(path)
         table.add_row(
-            model.name,
-            ", ".join(model.description.classes.names),
-            "" if miou is None else f"{miou:.1%}",
-            f"{model.path.stat().st_size / 1e6:.1f}",
+            name,
+            ", ".join(info.classes.names if info.classes else ()),
+            f"{info.validation['miou']:.1%}",
+            f"{path.stat().st_size / 1e6:.1f}",
         )
     console = Console(soft_wrap=True)
     console.print(table)
-    for model in packaged:
-        console.print(f"{model.name}'s card: {model.card}", highlight=False)
+    for name, path in files.items():
+        console.print(f"{name}'s card: {path.with_suffix('.md')}", highlight=False)

@@ -82,7 +82,7 @@ def as_trained(dataset: Dataset, segmenter: Segmenter) -> Dataset:
     Raises:
         UserError: the recipe names a class that the data set does not have.
     """
-    recipe = segmenter.metadata.get("recipe", {}).get("data", {})
+    recipe = segmenter.info.recipe.get("data", {})
     if recipe.get("resize_masks"):
         dataset = fit_masks(dataset)
     if recipe.get("classes") and dataset.classes.names != segmenter.classes.names:

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
-import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import onnx
-from safetensors.torch import save
 
+from ..artifacts import Flops, Model, ModelInfo, load_model, locate, read_info
+from ..artifacts.info import LIBRARY_VERSION
+from ..artifacts.network import describe_network
+from ..artifacts.onnx_file import write_file
 from ..classes import ClassTable
 from ..data import Dataset, open_dataset
 from ..errors import UserError
 from ..files import make_folder, scratch, whole_file
-from ..inference.engines.exported import KEY, Description
-from ..inference.load import find_model
 from ..inference.options import MIN_SIDE
-from ..inference.segmenter import MAX_SIZE
 from ..models import SegmentationModel
 from ..models.cost import measure_cost
-from ..models.folder import LIBRARY_VERSION
-from .graph import build_graph, save_graph
+from .graph import build_graph
 from .int8 import Quantised, quantise
 from .verify import Verification, verify
 
@@ -49,7 +45,7 @@ class Exported:
 
 
 def export(
-    model: str | os.PathLike[str] | SegmentationModel,
+    model: SegmentationModel | Model,
     out: str | os.PathLike[str] | None = None,
     *,
     int8: bool = False,
@@ -84,85 +80,71 @@ def export(
         raise UserError(f"max_loss= is a number of percentage points of mIoU, 0 or more, not {max_loss}")
     if max_size is not None and max_size < MIN_SIDE:
         raise UserError(f"max_size= is a number of pixels, {MIN_SIDE} or more, not {max_size}")
-    found = model if isinstance(model, SegmentationModel) else find_model(model)
-    if isinstance(found, Path) and found.suffix == ".onnx":
-        raise UserError(f"{found} is exported already; name the run folder or model folder it was made from")
-    path = _place(found, None if out is None else Path(out), int8)
+    if isinstance(model, SegmentationModel):
+        network, info, folder = copy.deepcopy(model).cpu().eval(), describe_network(model), None
+    else:
+        found = locate(model)
+        if found.kind == "onnx":
+            raise UserError(f"{found} is exported already; name the run folder or model folder it was made from")
+        network, info, folder = load_model(found), read_info(found), found.path
+    path = _place(folder, None if out is None else Path(out), int8)
     data = None
     if calibrate is not None:
         data = calibrate if isinstance(calibrate, Dataset) else open_dataset(Path(calibrate), data_format)
     tell = on_step or (lambda line: None)
 
-    if isinstance(found, SegmentationModel):
-        network = copy.deepcopy(found).cpu().eval()
-    else:
-        network = SegmentationModel.from_pretrained(found)
-    description = describe_network(network)
-    if max_size is not None:
-        description.metadata[MAX_SIZE] = max_size
+    info = replace(
+        info,
+        classes=network.classes or ClassTable.of(network.num_classes),
+        max_size=max_size or info.max_size,
+        provenance={**info.provenance, "source_sha256": info.weights_sha256},
+        flops=count_flops(network),
+        library_version=LIBRARY_VERSION,
+    )
     tell("building the graph")
-    graph = build_graph(network, description, cheaper=not int8)
+    graph = build_graph(network, cheaper=not int8)
     with scratch(path.parent) as place:
         fp32 = place / "fp32.onnx"
-        save_graph(graph, fp32)
+        write_file(graph.model, fp32, info)
         tell("comparing it with the network")
         verification = verify(network, fp32)
         verification.check()
-        quantised = None
-        result = fp32
-        if data is not None:
+        info = _with_provenance(info, verification=verification.to_dict())
+        if data is None:
+            quantised, result = None, fp32
+            write_file(graph.model, result, info, graph.training)
+        else:
             result = place / "int8.onnx"
             quantised = quantise(fp32, result, data, max_loss, tell)
             quantised.check(max_loss)
-        _describe_file(result, description, verification, quantised)
+            info = _with_provenance(replace(info, precision="int8"), quantisation=quantised.to_dict())
+            write_file(onnx.load(result), result, info)
         with whole_file(path) as temporary:
             os.replace(result, temporary)
     return Exported(path, verification, quantised)
 
 
-def describe_network(network: SegmentationModel) -> Description:
-    """What a file says of itself: what is saved with the model, and what it was made from."""
-    weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+def _with_provenance(info: ModelInfo, **more: object) -> ModelInfo:
+    return replace(info, provenance={**info.provenance, **more})
+
+
+def count_flops(network: SegmentationModel) -> Flops:
+    """What a network costs for an image of any size, from what it costs for two."""
     small, large = (measure_cost(network, (side, side)).flops for side in (256, 512))
     per_pixel = (large - small) / (512**2 - 256**2)
-    metadata: dict[str, Any] = {
-        **network.metadata,
-        "library_version": LIBRARY_VERSION,
-        "model": network.spec,
-        "source_sha256": hashlib.sha256(save(weights, {"format": "pt"})).hexdigest(),  # of the model folder's file
-        "precision": "fp32",
-        "flops": {"per_pixel": per_pixel, "constant": small - per_pixel * 256**2},
-    }
-    classes = network.classes or ClassTable.of(network.num_classes)
-    return Description(classes, network.backbone.size_divisor, network.align_corners, metadata)
+    return Flops(per_pixel, small - per_pixel * 256**2)
 
 
-def _describe_file(
-    path: Path, description: Description, verification: Verification, quantised: Quantised | None
-) -> None:
-    """Write into a file what was found out about it."""
-    description.metadata["verification"] = verification.to_dict()
-    if quantised is not None:
-        description.metadata["precision"] = "int8"
-        description.metadata["quantisation"] = quantised.to_dict()
-    model = onnx.load(path)
-    if quantised is None:
-        written = next(entry.value for entry in model.metadata_props if entry.key == KEY)
-        description = dataclasses.replace(description, trainable=Description.from_json(written, path).trainable)
-    onnx.helper.set_model_props(model, {KEY: description.to_json()})
-    save_graph(model, path)
-
-
-def _place(found: str | Path | SegmentationModel, out: Path | None, int8: bool) -> Path:
-    """Where the file goes, its folder made."""
+def _place(folder: Path | None, out: Path | None, int8: bool) -> Path:
+    """Where the file goes, its folder made; `folder` is that of the model, where it has one."""
     name = "model-int8.onnx" if int8 else "model.onnx"
     if out is not None:
         path = out / name if out.is_dir() else out
         if path.suffix != ".onnx":
             raise UserError(f"{path} is to be an .onnx file; write out={path}.onnx, or name a folder that is there")
-    elif isinstance(found, SegmentationModel):
-        raise UserError("a network that lies in no folder needs out=, the file to write")
+    elif folder is not None:
+        path = folder / name
     else:
-        path = found / name if isinstance(found, Path) else Path(found.rpartition("/")[2]).with_suffix(".onnx")
+        raise UserError("a network that lies in no folder needs out=, the file to write")
     make_folder(path.parent)
     return path

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import copy
-import dataclasses
 import io
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import onnx
 import torch
 from torch import Tensor, nn
 
+from ..artifacts.onnx_file import INPUT, LABELS, SCORES
+from ..artifacts.onnx_weights import Folding, encode
 from ..errors import UserError
-from ..inference.engines.exported import INPUT, KEY, LABELS, SCORES, Description
 from ..models import SegmentationModel
-from ..models.folding import example, fold, pack_norms
+from .folding import find_folding, fold
 from .program import trace
 from .replacements import Purpose, replace_layers
 from .time_limit import TimeIsUp, time_limit
@@ -37,13 +35,15 @@ class PixelsToLabels(nn.Module):
     """All there is between an image and its label map, in one module.
 
     Args:
-        network: is folded, so a copy nobody else uses.
+        network: is changed, so a copy nobody else uses.
+        folding: of its layers.
         cheaper: compute the convolutions that gain by it with fewer multiplications.
     """
 
-    def __init__(self, network: SegmentationModel, cheaper: bool) -> None:
+    def __init__(self, network: SegmentationModel, folding: Folding, cheaper: bool) -> None:
         super().__init__()
-        self.unscaled = fold(network, example())
+        fold(network, folding)
+        self.unscaled = folding.pixels is not None
         self.folded = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
         purposes: set[Purpose] = {"any size", "onnx"}
         replace_layers(network, purposes | {"speed"} if cheaper else purposes)
@@ -66,12 +66,23 @@ class PixelsToLabels(nn.Module):
         return full.argmax(dim=1).to(torch.uint8), logits
 
 
-def build_graph(network: SegmentationModel, description: Description, cheaper: bool = True) -> onnx.ModelProto:
-    """The ONNX graph of a network, with its description among the metadata.
+class Graph(NamedTuple):
+    """A network as an ONNX graph.
+
+    Attributes:
+        model: the graph.
+        training: what it takes to train the network again, see `onnx_weights.encode`.
+    """
+
+    model: onnx.ModelProto
+    training: dict[str, Any]
+
+
+def build_graph(network: SegmentationModel, cheaper: bool = True) -> Graph:
+    """The ONNX graph of a network.
 
     Args:
         network: three channels in; stays as it is.
-        description: what the file shall say of itself.
         cheaper: compute the convolutions that gain by it with fewer multiplications (see `winograd` and `narrow`); not
             for a graph that is to be quantised, whose products are cheap and whose precision is not enough.
 
@@ -82,8 +93,8 @@ def build_graph(network: SegmentationModel, description: Description, cheaper: b
     if channels != 3:
         raise UserError(f"an exported model takes images in RGB, and this one {channels} channels")
     own = copy.deepcopy(network).cpu().eval()
-    norms = pack_norms(own)
-    whole = PixelsToLabels(own, cheaper).eval()
+    folding = find_folding(own)
+    whole = PixelsToLabels(copy.deepcopy(own), folding, cheaper).eval()
     try:
         with _quiet(), time_limit(TIME_LIMIT):
             program = trace(whole, torch.zeros(2, 64, 96, 3, dtype=torch.uint8), (1, 2))
@@ -104,54 +115,11 @@ def build_graph(network: SegmentationModel, description: Description, cheaper: b
         ) from error
     assert exported is not None
     model = exported.model_proto
-    _tidy(model, description.classes.names)
-    trainable = {
-        "mean": list(network.mean),
-        "std": list(network.std),
-        "norms": norms,
-        "elsewhere": _elsewhere(whole.folded, model),
-    }
-    entry = model.metadata_props.add()
-    entry.key, entry.value = KEY, dataclasses.replace(description, trainable=trainable).to_json()
-    return model
+    _tidy(model, network.num_classes)
+    return Graph(model, encode(own, folding, whole.folded, model))
 
 
-LAYOUTS = {4: ((0, 1, 2, 3), (2, 3, 0, 1), (0, 2, 3, 1)), 2: ((0, 1), (1, 0))}
-"""By number of axes, their orders in a graph: a convolution's own, Winograd's, a narrow one's; a linear map's two."""
-
-
-def _elsewhere(folded: Mapping[str, Tensor], model: onnx.ModelProto) -> dict[str, Any]:
-    """Where the parameters are that the exporter moved about, or dropped for an equal one of another name."""
-    there = {value.name.removeprefix("network."): value for value in model.graph.initializer}
-    alike: dict[tuple[int, bytes], str] = {}
-    for name, value in there.items():
-        if value.data_type == onnx.TensorProto.FLOAT:
-            array = onnx.numpy_helper.to_array(value)
-            alike[array.size, array.tobytes()] = name
-    found: dict[str, Any] = {}
-    for name, parameter in folded.items():
-        array = parameter.numpy()
-        same = name in there and tuple(there[name].dims) == array.shape
-        if same and onnx.numpy_helper.to_array(there[name]).tobytes() == array.tobytes():
-            continue
-        for axes in LAYOUTS.get(array.ndim, (tuple(range(array.ndim)),)):
-            moved = array.transpose(axes)
-            source = alike.get((moved.size, moved.tobytes()))
-            if source is not None:
-                found[name] = {"tensor": source, "axes": axes}
-                break
-        else:
-            found[name] = {"numbers": base64.b64encode(array.tobytes()).decode()}
-    return found
-
-
-def save_graph(model: onnx.ModelProto, path: Path) -> None:
-    """Check a graph and write it as one file."""
-    onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString())
-
-
-def _tidy(model: onnx.ModelProto, classes: tuple[str, ...]) -> None:
+def _tidy(model: onnx.ModelProto, classes: int) -> None:
     """Name the sizes, and leave out what only the exporter's authors need: where in the source each node is from."""
     model.producer_name = "pyramid-attention"
     model.doc_string = "Semantic segmentation; see the metadata."
@@ -163,7 +131,7 @@ def _tidy(model: onnx.ModelProto, classes: tuple[str, ...]) -> None:
     sizes = {
         INPUT: ("batch", "height", "width", 3),
         LABELS: ("batch", "height", "width"),
-        SCORES: ("batch", len(classes), "score_height", "score_width"),
+        SCORES: ("batch", classes, "score_height", "score_width"),
     }
     ours = [dim.dim_param for dim in model.graph.input[0].type.tensor_type.shape.dim]
     names = {theirs: str(name) for theirs, name in zip(ours, sizes[INPUT], strict=True) if theirs}

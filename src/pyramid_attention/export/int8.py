@@ -15,7 +15,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,13 @@ import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from ..artifacts import locate
+from ..artifacts.onnx_file import INPUT, SCORES, read_info, write_file
 from ..data import Dataset, Sample
 from ..errors import UserError
 from ..evaluation.evaluate import as_trained, check_classes, evaluate_samples
 from ..images import ArrayImage
 from ..inference import Segmenter
-from ..inference.engines.exported import INPUT, SCORES
 from ..inference.engines.onnxruntime import OnnxRuntimeEngine
 from ..inference.plan import pad
 
@@ -126,7 +127,7 @@ def quantise(
         UserError: the data set lacks these splits, has other classes, or its files cannot be read.
     """
     tell = tell or (lambda line: None)
-    segmenter = Segmenter(OnnxRuntimeEngine(fp32, "cpu"))
+    segmenter = Segmenter(OnnxRuntimeEngine(locate(fp32), "cpu"))
     dataset = as_trained(dataset, segmenter)
     check_classes(segmenter.classes, dataset.classes)
     calibration = spread(dataset.split("train"), CALIBRATION_IMAGES)
@@ -170,7 +171,7 @@ def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
 
 def miou_of(path: Path, samples: Sequence[Sample]) -> float:
     """The mIoU of a file in ONNX Runtime, each image at its own size."""
-    evaluation = evaluate_samples(Segmenter(OnnxRuntimeEngine(path, "cpu")), samples)
+    evaluation = evaluate_samples(Segmenter(OnnxRuntimeEngine(locate(path), "cpu")), samples)
     miou = evaluation.metrics()["miou"]
     if miou is None:
         raise UserError("the masks of the data set hold no labelled pixel, so nothing can be measured on them")
@@ -190,7 +191,7 @@ def quantisable(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 def write_quantised(fp32: Path, int8: Path, samples: Sequence[Sample], scheme: str, in_float: Sequence[str]) -> None:
     """Quantise a file by one scheme, its ranges from the samples' images, some nodes left out."""
-    segmenter = Segmenter(OnnxRuntimeEngine(fp32, "cpu"))
+    segmenter = Segmenter(OnnxRuntimeEngine(locate(fp32), "cpu"))
     nodes = [node.name for node in quantisable(onnx.load(fp32)) if node.name not in set(in_float)]
     with _kept_to(int8.parent):
         quantize_static(
@@ -203,6 +204,7 @@ def write_quantised(fp32: Path, int8: Path, samples: Sequence[Sample], scheme: s
             nodes_to_quantize=nodes,
             **SCHEMES[scheme],
         )
+    write_file(onnx.load(int8), int8, replace(read_info(fp32), precision="int8"))
 
 
 class _Images(CalibrationDataReader):  # type: ignore[misc]  # has no types

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..artifacts.onnx_file import INPUT, LABELS, SCORES
 from ..data.shapes import open_shapes
 from ..errors import UserError
-from ..inference.engines.exported import INPUT, LABELS, SCORES
 from ..inference.engines.onnxruntime import open_session
 from ..models import SegmentationModel
 
@@ -61,7 +61,7 @@ def verify(network: SegmentationModel, path: Path) -> Verification:
     Raises:
         UserError: the network itself gives logits that are no finite numbers.
     """
-    session = open_session(path)
+    session = open_session(path.read_bytes(), path)
     agreements, differences = [], []
     for size in SIZES:
         images = _images(size)

@@ -6,21 +6,18 @@ could do at best is measured in the same process, in turns with the model: singl
 
 from __future__ import annotations
 
-import importlib.util
 import multiprocessing
-import os
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..artifacts import Model
 from ..errors import UserError
-from .load import find_model
 from .options import SegmenterOptions
 from .segmenter import Segmenter
 from .threads import usable_cores
@@ -68,16 +65,8 @@ class Measurement:
         return asdict(self) | {"rate": self.rate, "share_of_peak": share}
 
 
-def engines_for(model: str | os.PathLike[str]) -> list[str]:
-    """The engines that can run a model here."""
-    found = find_model(model)
-    if not (isinstance(found, Path) and found.suffix == ".onnx"):
-        return ["torch"]
-    return ["onnxruntime", *(["openvino"] if importlib.util.find_spec("openvino") else [])]
-
-
 def bench(
-    model: str | os.PathLike[str],
+    model: Model,
     sizes: Sequence[tuple[int, int]],
     engines: Sequence[str],
     options: SegmenterOptions | None = None,
@@ -89,7 +78,7 @@ def bench(
     Args:
         model: as `Segmenter.load` takes it.
         sizes: heights and widths of images.
-        engines: names that `Segmenter.load` knows, see `engines_for`.
+        engines: names of `ENGINES`, see `engines_for`.
         options: how it is run; without their `max_size`, images go through the network as large as they are.
         rounds: from which medians are taken.
 
@@ -100,7 +89,7 @@ def bench(
     for engine in engines:
         chosen = replace(options, engine=engine, max_size=options.max_size or 0)
         for size in sizes:
-            yield apart(_measure, os.fspath(model), chosen, size, rounds)
+            yield apart(_measure, model, chosen, size, rounds)
 
 
 def apart(function: Callable[..., Measurement], *arguments: Any) -> Measurement:
@@ -132,7 +121,7 @@ def _answer(pipe: Any, function: Callable[..., Measurement], arguments: tuple[An
         pipe.send(error)
 
 
-def _measure(model: str, options: SegmenterOptions, size: tuple[int, int], rounds: int) -> Measurement:
+def _measure(model: Model, options: SegmenterOptions, size: tuple[int, int], rounds: int) -> Measurement:
     segmenter = Segmenter.load(model, options)
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     group = [image] * BATCH
@@ -178,5 +167,5 @@ def _flops(segmenter: Segmenter, size: tuple[int, int]) -> float | None:
         from ..models.cost import measure_cost
 
         return float(measure_cost(network, size).flops)
-    counted = segmenter.metadata.get("flops")
-    return None if counted is None else float(counted["constant"] + counted["per_pixel"] * size[0] * size[1])
+    counted = segmenter.info.flops
+    return None if counted is None else counted.of(*size)

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..artifacts import Model, ModelInfo
 from ..classes import ClassTable
 from ..images import ImageReader, as_reader, open_image
-from .engines import Engine
+from .engines import Engine, load_engine
 from .options import DEFAULT_MODEL, SegmenterOptions
 from .plan import Plan, plan_image
 from .segmentation import Segmentation
@@ -26,9 +27,6 @@ from .upsample import best_labels, confidence
 
 if TYPE_CHECKING:
     from ..models import SegmentationModel
-
-MAX_SIZE = "max_size"
-"""The metadata's name for the side to which a model asks larger images to be shrunk."""
 
 
 class Segmenter:
@@ -61,23 +59,25 @@ class Segmenter:
         self.options = options
         max_size = options.max_size
         if max_size is None:
-            max_size = self.engine.metadata.get(MAX_SIZE, 0) if options.tile is None else 0
+            max_size = self.info.max_size if options.tile is None else None
         self.max_size = max_size or None
 
     @property
     def classes(self) -> ClassTable:
         """What the labels mean."""
-        return self.engine.classes
+        classes = self.info.classes
+        assert classes is not None  # see `Engine.info`
+        return classes
 
     @property
-    def metadata(self) -> Mapping[str, Any]:
-        """What is saved with the model (its recipe, its validation), as plain JSON; empty where the engine has none."""
-        return self.engine.metadata
+    def info(self) -> ModelInfo:
+        """What is known of the model."""
+        return self.engine.info
 
     @classmethod
     def load(
         cls,
-        model: str | os.PathLike[str] = DEFAULT_MODEL,
+        model: Model = DEFAULT_MODEL,
         options: SegmenterOptions | None = None,
         **fields: Any,
     ) -> Segmenter:
@@ -93,8 +93,6 @@ class Segmenter:
             UserError: there is no such model, it is damaged, or an option is not possible with it.
             MissingExtra: the engine is not installed.
         """
-        from .load import load_engine
-
         options = SegmenterOptions.of(options, fields)
         return cls(load_engine(model, options), options)
 
@@ -105,8 +103,8 @@ class Segmenter:
             width,
             self.options,
             max_size=self.max_size,
-            size_divisor=self.engine.size_divisor,
-            align_corners=self.engine.align_corners,
+            size_divisor=self.info.size_divisor,
+            align_corners=self.info.align_corners,
         )
 
     def __call__(

@@ -8,9 +8,6 @@ softmax of that is the mean, so labels, confidence and tiling go on from it as f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,12 +26,7 @@ class AugmentedEngine:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.classes, self.size_divisor, self.align_corners = engine.classes, engine.size_divisor, engine.align_corners
-
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        """The engine's."""
-        return self.engine.metadata
+        self.info, self.device = engine.info, engine.device
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the network on images N×H×W×3 (uint8) → N×C×h×w (float32): the logarithms of the mean probabilities.
@@ -58,11 +50,11 @@ class AugmentedEngine:
         """
         height, width = images.shape[1:3]
         size = max(1, round(height * scale)), max(1, round(width * scale))
-        plan = Plan((height, width), size, self.size_divisor, self.align_corners)
+        plan = Plan((height, width), size, self.info.size_divisor, self.info.align_corners)
         scaled = np.stack([read_whole(plan.resize(ArrayImage(image))) for image in images])
 
         def view(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-            logits = self.engine(pad(images, self.size_divisor))
+            logits = self.engine(pad(images, self.info.size_divisor))
             rows, columns = plan.axes(logits.shape[2:], grid or logits.shape[2:])
             probabilities = np.stack([interpolate(one, rows, columns) for one in logits])
             probabilities -= probabilities.max(axis=1, keepdims=True)

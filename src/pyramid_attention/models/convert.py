@@ -23,7 +23,7 @@ from torch import Tensor
 from ..classes import ClassTable
 from ..errors import UserError
 from .architectures import build_model
-from .folder import misfit
+from .misfit import misfit
 from .network import SegmentationModel
 
 THEIR_OPTIONS: dict[str, Any] = {
@@ -119,7 +119,6 @@ def convert_checkpoint(
     if names is None and len(scores) == 1:
         names = ["background", "object"]
     network.classes = ClassTable.of(network.num_classes if names is None else names)
-    network.metadata = {"converted_from": f"segmentation-models-pytorch PAN, encoder {encoder}"}
     return network.eval()
 
 

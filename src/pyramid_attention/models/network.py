@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from os import PathLike
 from typing import Any
 
 import torch
@@ -29,7 +28,6 @@ class SegmentationModel(nn.Module):
         mean, std: how images are normalised, one value a channel on the scale 0 … 1: (image - mean) / std.
         spec: the arguments of `build_model` that make this network again, as plain JSON; None where it did not make it.
         upsample: brings the logits to the size of the image.
-        metadata: what else is saved with the model (data set, training, results), as plain JSON.
     """
 
     def __init__(self, backbone: Backbone, context: Context, decoder: Decoder, head: Head | None) -> None:
@@ -42,7 +40,6 @@ class SegmentationModel(nn.Module):
         self.mean = backbone.mean
         self.std = backbone.std
         self.spec: dict[str, Any] | None = None
-        self.metadata: dict[str, Any] = {}
         self._classes: ClassTable | None = None
 
     def normalise(self, images: Tensor) -> Tensor:
@@ -88,30 +85,3 @@ class SegmentationModel(nn.Module):
         if table is not None and len(table) != self.num_classes:
             raise UserError(f"the model has {self.num_classes} classes, the class table {len(table)}")
         self._classes = table
-
-    def save_pretrained(self, folder: str | PathLike[str], metadata: dict[str, Any] | None = None) -> None:
-        """Write a model folder (see `folder.py`); `metadata`, if given, takes the place of the model's own."""
-        from .folder import save  # the folder's format knows the network, not the other way round
-
-        save(self, folder, self.metadata if metadata is None else metadata)
-
-    @classmethod
-    def from_pretrained(cls, source: str | PathLike[str]) -> SegmentationModel:
-        """The model of a model folder, of a run folder, or of a hub id ("owner/name"), in evaluation mode.
-
-        Raises:
-            UserError: there is no such folder or hub model, or it is damaged or made by a newer version.
-        """
-        from .folder import load
-
-        return load(source)
-
-    def push_to_hub(self, repository: str, private: bool = False) -> None:
-        """Upload the model to the Hugging Face hub as "owner/name"; makes the repository where there is none.
-
-        Raises:
-            UserError: the hub cannot be reached or refuses.
-        """
-        from .folder import push
-
-        push(self, repository, private)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..artifacts import Model, locate
 from ..errors import UserError, require
 from ..inference import Segmenter, SegmenterOptions
-from ..inference.load import find_model
 
 NAMELESS = ("model", "model-int8")
 """Names of files and folders that many models have; the folder around them says more."""
@@ -50,7 +50,7 @@ def _named(given: str) -> tuple[str, str]:
     return next((part for part in own if part not in NAMELESS), own[0]), given
 
 
-def exported(model: str, out: Path) -> Path:
+def exported(model: str, out: Path) -> Model:
     """The exported file of a model, written to `out` if it is not one already.
 
     A process of its own exports, so that PyTorch's memory is not the server's.
@@ -59,8 +59,8 @@ def exported(model: str, out: Path) -> Path:
         UserError: there is no such model, or it cannot be exported.
         MissingExtra: PyTorch is not installed.
     """
-    found = find_model(model)
-    if isinstance(found, Path) and found.suffix == ".onnx":
+    found = locate(model)
+    if found.kind == "onnx":
         return found
     require(f"{model} is not exported, and exporting it", "torch", "timm", "onnx", "onnxscript")
     print(f"{model} is not exported; exporting it …", file=sys.stderr)

@@ -7,24 +7,15 @@ class of the same name. All else starts at random, as without a trained model.
 
 from __future__ import annotations
 
-import base64
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-import onnx
 import torch
 
+from ..artifacts import read_info
 from ..classes import ClassTable
 from ..errors import UserError
-from ..inference.engines.exported import KEY, Description
-from ..inference.load import find_model
-from ..models import SegmentationModel, build_model
+from ..models import SegmentationModel
 from ..models.blocks import Head
-from ..models.folding import unfold, unpack_norms
 from .recipe import ChangedModelRecipe, ModelRecipe
 
 LEAST_SHARE = 0.1
@@ -50,70 +41,6 @@ class Start:
         return f"{self.taken / self.parameters:.1%} of the weights start from it{classes}"
 
 
-def load_trained(model: str | os.PathLike[str]) -> SegmentationModel:
-    """The trained network of a run folder, a model folder, a hub id, or a file that `pan export` made of one.
-
-    Raises:
-        UserError: there is no such model, it is damaged, or it is an exported one that cannot be trained.
-    """
-    found = find_model(model)
-    if isinstance(found, Path) and found.suffix == ".onnx":
-        return rebuild(found)
-    return SegmentationModel.from_pretrained(found)
-
-
-def rebuild(path: Path) -> SegmentationModel:
-    """The network that a file was exported from, its norms no longer folded into its convolutions.
-
-    Raises:
-        UserError: the file is damaged, of 8 bits, or holds too little to make the network again.
-    """
-    try:
-        model = onnx.load(path)
-    except Exception as error:  # of protobuf, which has several
-        raise UserError(f"{path} is damaged or no ONNX model; export it again") from error
-    text = next((entry.value for entry in model.metadata_props if entry.key == KEY), None)
-    if text is None:
-        raise UserError(f"{path} is not a model that 'pan export' made, and only such can be trained again")
-    description = Description.from_json(text, path)
-    if description.metadata.get("precision") == "int8":
-        raise UserError(f"{path} has 8-bit weights, which cannot be trained; name the model it was exported from")
-    try:
-        network = build_model(**(description.metadata["model"] | {"pretrained": False}))
-        network.mean, network.std = (tuple(description.trainable[name]) for name in ("mean", "std"))
-        unpack_norms(network, description.trainable["norms"])
-        unfold(network, _parameters(network, model, description.trainable["elsewhere"]))
-    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
-        raise UserError(
-            f"{path} does not hold all that its network needs to be trained again ({error}); export it again, or name"
-            " the model it was exported from"
-        ) from error
-    network.classes = description.classes
-    return network.eval()
-
-
-def _parameters(
-    network: SegmentationModel, model: onnx.ModelProto, elsewhere: Mapping[str, Any]
-) -> dict[str, torch.Tensor]:
-    """The folded network's parameters by name, from the graph's tensors and what `elsewhere` says of the others."""
-    tensors = {value.name.removeprefix("network."): value for value in model.graph.initializer}
-    found = {}
-    for name, parameter in network.named_parameters():
-        place = elsewhere.get(name)
-        if place is None:
-            if name not in tensors:
-                continue  # of a norm that was folded
-            array = onnx.numpy_helper.to_array(tensors[name])
-        elif "numbers" in place:
-            array = np.frombuffer(base64.b64decode(place["numbers"]), np.float32).reshape(parameter.shape)
-        else:
-            axes = place["axes"]
-            moved = onnx.numpy_helper.to_array(tensors[place["tensor"]])
-            array = moved.reshape([parameter.shape[axis] for axis in axes]).transpose(np.argsort(axes))
-        found[name] = torch.from_numpy(array.copy())
-    return found
-
-
 def describe(model: ModelRecipe | ChangedModelRecipe | None) -> ModelRecipe:
     """A recipe's network described afresh, where it is that of a trained model with changes.
 
@@ -124,9 +51,7 @@ def describe(model: ModelRecipe | ChangedModelRecipe | None) -> ModelRecipe:
         raise UserError("the recipe describes no network (its run was begun with one from Python); give it as network=")
     if isinstance(model, ModelRecipe):
         return model
-    trained = load_trained(model.init)
-    assert trained.spec is not None, "what was saved can be made again"
-    network = dict(trained.spec)
+    network = dict(read_info(model.init).network)
     if network.pop("in_channels") != 3:
         raise UserError(f"{model.init} takes images of other channels than RGB, which training does not read")
     if network["architecture"] is None:

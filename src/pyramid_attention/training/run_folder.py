@@ -17,6 +17,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
+from ..artifacts import save_model
 from ..artifacts.info import LIBRARY_VERSION
 from ..data import Sample
 from ..errors import UserError
@@ -64,7 +65,7 @@ class RunFolder(pl.Callback):
 
     Args:
         folder: the run folder.
-        recipe: the resolved recipe, for the model's metadata.
+        recipe: the resolved recipe, for the model's info.
     """
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
@@ -151,7 +152,12 @@ class RunFolder(pl.Callback):
             self.last = {"epoch": epoch, **metrics}
             if self.best is None or metrics["miou"] > self.best["miou"]:
                 self.best = self.last
-                task.best_network.save_pretrained(self.folder / "model", self._metadata())
+                save_model(
+                    task.best_network,
+                    self.folder / "model",
+                    recipe=self.recipe.model_dump(mode="json"),
+                    validation=self.best,
+                )
         self._write_rows()
         if trainer.logger is not None:
             scalars = {key: value for key, value in self.rows[-1].items() if value is not None and key != "step"}
@@ -162,9 +168,6 @@ class RunFolder(pl.Callback):
         if time.monotonic() > self._curves_due:  # drawing takes a moment: at most one a minute
             self.draw_curves()
             self._curves_due = time.monotonic() + 60
-
-    def _metadata(self) -> dict[str, Any]:
-        return {"recipe": self.recipe.model_dump(mode="json"), "validation": self.best}
 
     def _write_rows(self) -> None:
         with (

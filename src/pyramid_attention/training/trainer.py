@@ -16,6 +16,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from ..artifacts import load_model
 from ..classes import ClassTable
 from ..data import Dataset, fit_masks, open_dataset, remap_classes
 from ..errors import UserError
@@ -24,7 +25,7 @@ from ..files import holds_files, owned
 from ..inference import Segmenter
 from ..inference.devices import is_out_of_memory, resolve_device
 from ..models import SegmentationModel
-from .initial import build_network, describe, load_trained, start_from
+from .initial import build_network, describe, start_from
 from .loaders import build_loaders, open_samples
 from .monitor import Monitor
 from .recipe import CommonFields, Recipe, TrainRecipe, dotted, load_recipe
@@ -262,7 +263,7 @@ def _train(
         model = describe(recipe.model)
         network = build_network(model, dataset.classes, recipe.seed)
         if model.init is not None and checkpoint is None:
-            print(f"{model.init}: {start_from(network, load_trained(model.init))}", file=sys.stderr)
+            print(f"{model.init}: {start_from(network, load_model(model.init))}", file=sys.stderr)
     loaders = build_loaders(recipe, samples, val_samples, where, finished_epochs(checkpoint) if checkpoint else 0)
     steps = recipe.train.epochs * math.ceil(len(loaders[0]) / recipe.train.accumulate)
     task = SegmentationTask(network, recipe, steps)

@@ -18,15 +18,15 @@ def out_of_memory(images: NDArray[np.uint8], device: str) -> UserError:
     )
 
 
-def check_finite(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The scores, found to be numbers.
+def check_finite(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The logits, found to be finite.
 
     Raises:
         UserError: they are not.
     """
-    if not np.isfinite(scores).all():
+    if not np.isfinite(logits).all():
         raise UserError(
-            "the network's scores are not finite numbers: its weights are damaged, or training diverged; take another"
-            " model, or train with a lower learning rate"
+            "the network's logits are not finite: its weights are damaged, or training diverged; take another model, or"
+            " train with a lower learning rate"
         )
-    return scores
+    return logits

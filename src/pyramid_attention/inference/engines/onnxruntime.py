@@ -10,9 +10,11 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from ...artifacts import Located, ModelInfo
+from ...artifacts.onnx_file import INPUT, SCORES, read_file
+from ...classes import ClassTable
 from ...errors import UserError, nearest
 from ..threads import usable_cores
-from .exported import INPUT, SCORES, describe
 from .failures import check_finite, out_of_memory
 from .pruning import keep_output
 
@@ -21,6 +23,7 @@ CUDA = "CUDAExecutionProvider"
 
 
 def open_session(
+    model: bytes,
     path: Path,
     providers: Sequence[str] = ("CPUExecutionProvider",),
     *,
@@ -30,7 +33,8 @@ def open_session(
     """An `onnxruntime.InferenceSession` for a file.
 
     Args:
-        path: of the file.
+        model: the file's bytes.
+        path: of the file, for messages.
         providers: what it shall run on, in order.
         only: compute this output alone.
         optimise: for speed; without it the session is ready sooner.
@@ -39,13 +43,12 @@ def open_session(
         UserError: the file is damaged, no ONNX model, or needs a newer runtime.
     """
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is wrong is raised, and told once
+    options.log_severity_level = 4  # what is wrong is raised, and said once
     options.intra_op_num_threads = usable_cores()
     options.enable_mem_pattern = False  # a plan for each size of image would be kept for good
     if not optimise:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        model = path.read_bytes()
         if only is not None:
             model = keep_output(model, only)
         return onnxruntime.InferenceSession(model, options, providers=list(providers))
@@ -55,6 +58,42 @@ def open_session(
             f"{path} cannot be loaded by ONNX Runtime {onnxruntime.__version__}: it is damaged, no ONNX model, or made"
             f" for a newer one; export it again ({reason})"
         ) from error
+
+
+def describe_foreign(session: Any, path: Path, names: Sequence[str] | None) -> ModelInfo:
+    """What the user says of another program's file, which says nothing of itself.
+
+    Args:
+        session: the file in ONNX Runtime.
+        path: of the file, for messages.
+        names: of its classes.
+
+    Raises:
+        UserError: its inputs and outputs are not those of an exported model; no names are given, or another number.
+    """
+    try:
+        inputs, outputs = session.get_inputs(), {output.name: output for output in session.get_outputs()}
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is damaged: its names are no text ({error}); get or export it again") from error
+    wanted = f"uint8 images '{INPUT}' N×H×W×3 in, '{SCORES}' N×C×h×w out"
+    if [(one.name, one.type, len(one.shape)) for one in inputs] != [
+        (INPUT, "tensor(uint8)", 4)
+    ] or SCORES not in outputs:
+        has = ", ".join(f"'{one.name}' {one.type} of {len(one.shape)} dimensions" for one in inputs)
+        gives = ", ".join(f"'{name}'" for name in outputs)
+        raise UserError(
+            f"{path} is not a model that 'pan export' made: it takes {has} and gives {gives}; needed are {wanted}"
+        )
+    count = outputs[SCORES].shape[1]
+    if names is None:
+        classes = f"{count} classes" if isinstance(count, int) else "classes"
+        raise UserError(
+            f"{path} holds no model info of pyramid-attention, so what its {classes} are called is missing; name them"
+            " with classes=, or export the model again"
+        )
+    if isinstance(count, int) and count != len(names):
+        raise UserError(f"{path} has {count} classes and classes= names {len(names)}")
+    return ModelInfo(classes=ClassTable.of(list(names)))
 
 
 def choose_providers(device: str) -> list[str]:
@@ -80,35 +119,32 @@ class OnnxRuntimeEngine:
     """Runs an exported file.
 
     Args:
-        path: of the `.onnx` file.
+        model: the file.
         device: a name of `DEVICES`.
-        classes: names for the classes of a file that does not hold them.
+        classes: names for the classes of another program's file.
 
     Raises:
         UserError: the file is no exported model, or damaged; there is no such device.
     """
 
-    def __init__(self, path: Path, device: str = "auto", classes: Sequence[str] | None = None) -> None:
-        self._session = open_session(path, choose_providers(device), only=SCORES)
+    def __init__(self, model: Located, device: str = "auto", classes: Sequence[str] | None = None) -> None:
+        data, info = read_file(model, classes)
+        self._session = open_session(data, model.path, choose_providers(device), only=SCORES)
+        self.info = info or describe_foreign(self._session, model.path, classes)
         self.device = "cuda" if CUDA in self._session.get_providers() else "cpu"
-        description = describe(self._session, path, classes)
-        self.classes = description.classes
-        self.size_divisor = description.size_divisor
-        self.align_corners = description.align_corners
-        self.metadata = description.metadata
         self._options = onnxruntime.RunOptions()
         self._options.log_severity_level = 4
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Score images N×H×W×3 (uint8) → N×C×h×w (float32).
+        """Images N×H×W×3 (uint8) → logits N×C×h×w (float32).
 
         Raises:
-            UserError: memory runs out, or the scores are not finite numbers.
+            UserError: memory runs out, or the logits are not finite.
         """
         try:
-            (scores,) = self._session.run([SCORES], {INPUT: images}, self._options)
+            (logits,) = self._session.run([SCORES], {INPUT: images}, self._options)
         except Exception as error:  # as above
             if isinstance(error, MemoryError) or "alloc" in str(error).lower():
                 raise out_of_memory(images, self.device) from error
             raise
-        return check_finite(scores)
+        return check_finite(logits)
