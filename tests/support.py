@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
+from onnx import TensorProto, helper
 from torch import nn
 
 CAMVID = Path(__file__).parents[2] / "shared" / "camvid"
@@ -109,3 +111,26 @@ def mutated(content: bytes, draw: random.Random) -> bytes:
     else:
         changed[place:place] = draw.randbytes(draw.randrange(1, 64))
     return mutated(content, draw) if changed == content else bytes(changed)
+
+
+def brightest() -> onnx.ModelProto:
+    """A graph as exported files have it, quickly made: the class of a pixel is its brightest channel."""
+    nodes = [
+        helper.make_node("Transpose", ["images"], ["channels"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["channels"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["pixels", "weight"], ["scores"]),
+        helper.make_node("ArgMax", ["scores"], ["classes"], axis=1, keepdims=0),
+        helper.make_node("Cast", ["classes"], ["labels"], to=TensorProto.UINT8),
+    ]
+    sizes = ["batch", "height", "width"]
+    graph = helper.make_graph(
+        nodes,
+        "brightest",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, [*sizes, 3])],
+        [
+            helper.make_tensor_value_info("labels", TensorProto.UINT8, sizes),
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 3, "height", "width"]),
+        ],
+        [helper.make_tensor("weight", TensorProto.FLOAT, [1, 3, 1, 1], [1.0, 1.0, 1.0])],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)

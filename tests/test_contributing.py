@@ -6,12 +6,18 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from pyramid_attention.artifacts import ModelInfo
+from pyramid_attention.artifacts.onnx_file import write_file
+from pyramid_attention.classes import ClassTable
+from pyramid_attention.errors import UserError
+from pyramid_attention.inference import Segmenter, engines
 from pyramid_attention.models import architectures, build_model, list_options
-from support import shaken
+from support import brightest, shaken
 
 TEXT = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
@@ -33,6 +39,31 @@ def written_module(name: str, text: str, folder: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, name, module)
     spec.loader.exec_module(module)
     return module
+
+
+def test_an_engine_is_a_file_and_a_row(tmp_path, monkeypatch):
+    text = chapter("How to add an engine")
+    written_module("pyramid_attention.inference.engines.reference", text, tmp_path, monkeypatch)
+    row = re.search(r"its row, `(.*?)`", text)
+    assert row is not None
+    for name, engine in eval(f"{{{row[1]}}}", vars(engines)).items():
+        monkeypatch.setitem(engines.ENGINES, name, engine)
+
+    classes = ClassTable.of(["red", "green", "blue"])
+    write_file(brightest(), tmp_path / "model.onnx", ModelInfo(classes=classes))
+    assert "reference" in engines.engines_for(tmp_path / "model.onnx")
+    image = np.random.default_rng(0).integers(0, 256, (150, 200, 3), dtype=np.uint8)
+    for options in ({}, {"tile": 128}, {"tta": True}):
+        found, expected = (
+            Segmenter.load(tmp_path / "model.onnx", engine=name, **options)(image)
+            for name in ("reference", "onnxruntime")
+        )
+        np.testing.assert_array_equal(found.labels, expected.labels)
+        np.testing.assert_allclose(found.confidence, expected.confidence, atol=1e-6)
+    with pytest.raises(
+        UserError, match=r"classes= is an option of onnxruntime and openvino"
+    ):
+        Segmenter.load(tmp_path / "model.onnx", engine="reference", classes=["a"])
 
 
 def test_a_decoder_is_a_file_and_a_row(tmp_path, monkeypatch):

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from pyramid_attention.artifacts import Flops, ModelInfo, load_model, locate, read_info
 from pyramid_attention.artifacts.onnx_file import write_file
@@ -18,7 +17,7 @@ from pyramid_attention.classes import ClassTable
 from pyramid_attention.cli import main
 from pyramid_attention.errors import UserError
 from pyramid_attention.inference import Segmenter
-from support import mutated
+from support import brightest, mutated
 
 INFO = ModelInfo(
     network={"num_classes": 3},
@@ -29,29 +28,6 @@ INFO = ModelInfo(
     validation={"miou": 0.5},
     flops=Flops(2.0, 1.0),
 )
-
-
-def brightest() -> onnx.ModelProto:
-    """A graph that names the brightest channel of each pixel."""
-    nodes = [
-        helper.make_node("Transpose", ["images"], ["channels"], perm=[0, 3, 1, 2]),
-        helper.make_node("Cast", ["channels"], ["pixels"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["pixels", "weight"], ["scores"]),
-        helper.make_node("ArgMax", ["scores"], ["classes"], axis=1, keepdims=0),
-        helper.make_node("Cast", ["classes"], ["labels"], to=TensorProto.UINT8),
-    ]
-    sizes = ["batch", "height", "width"]
-    graph = helper.make_graph(
-        nodes,
-        "brightest",
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, [*sizes, 3])],
-        [
-            helper.make_tensor_value_info("labels", TensorProto.UINT8, sizes),
-            helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 3, "height", "width"]),
-        ],
-        [helper.make_tensor("weight", TensorProto.FLOAT, [1, 3, 1, 1], [1.0, 1.0, 1.0])],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -39,45 +39,37 @@ class Engine(Protocol):
         ...
 
 
+class Loader(Protocol):
+    """What the file of an engine holds, as a module."""
+
+    def load(self, model: Located, options: SegmenterOptions) -> Engine:
+        """Make the engine for a model.
+
+        Raises:
+            UserError: the model is damaged, or the engine or an option is not possible with it.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Row:
-    """An engine of the table.
+    """An engine of the table; the file beside this one that has its name holds its `load`.
 
     Attributes:
         kind: of the models that it runs.
-        load: makes it for a model; imports what it needs only then.
         needs: packages that must be installed, keys of `EXTRAS`.
         options: those fields of `SegmenterOptions` that not every engine has, and this one has.
     """
 
     kind: Literal["folder", "onnx"]
-    load: Callable[[Located, SegmenterOptions], Engine]
     needs: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
 
 
-def _onnxruntime(model: Located, options: SegmenterOptions) -> Engine:
-    from .onnxruntime import OnnxRuntimeEngine
-
-    return OnnxRuntimeEngine(model, options.device, options.classes)
-
-
-def _openvino(model: Located, options: SegmenterOptions) -> Engine:
-    from .openvino import OpenVinoEngine
-
-    return OpenVinoEngine(model, options.device, options.classes)
-
-
-def _torch(model: Located, options: SegmenterOptions) -> Engine:
-    from .torch import load
-
-    return load(model, options)
-
-
 ENGINES = {
-    "onnxruntime": Row("onnx", _onnxruntime, options=("classes",)),
-    "openvino": Row("onnx", _openvino, ("openvino",), ("classes",)),
-    "torch": Row("folder", _torch, ("torch", "timm"), ("precision", "compile")),
+    "onnxruntime": Row("onnx", options=("classes",)),
+    "openvino": Row("onnx", ("openvino",), ("classes",)),
+    "torch": Row("folder", ("torch", "timm"), ("precision", "compile")),
 }
 """By name; "auto" is the first that runs the model's kind."""
 KINDS = {"folder": "a PyTorch model", "onnx": "an exported model"}
@@ -114,4 +106,5 @@ def load_engine(model: Model, options: SegmenterOptions) -> Engine:
             others = " and ".join(other for other, each in ENGINES.items() if option in each.options)
             raise UserError(f"{option}= is an option of {others}, and {found} is run by {name}; leave it out")
     require(f"the engine {name}", *row.needs)
-    return row.load(found, options)
+    engine: Loader = importlib.import_module(f".{name}", __package__)  # only now: it imports what it needs
+    return engine.load(found, options)

@@ -14,6 +14,7 @@ from ...artifacts import Located, ModelInfo
 from ...artifacts.onnx_file import INPUT, SCORES, read_file
 from ...classes import ClassTable
 from ...errors import UserError, nearest
+from ..options import SegmenterOptions
 from ..threads import usable_cores
 from .failures import check_finite, out_of_memory
 from .pruning import keep_output
@@ -113,6 +114,11 @@ def choose_providers(device: str) -> list[str]:
         )
     cuda = [CUDA] if device != "cpu" and CUDA in there else []
     return [*cuda, "CPUExecutionProvider"]
+
+
+def load(model: Located, options: SegmenterOptions) -> OnnxRuntimeEngine:
+    """The engine for an exported file."""
+    return OnnxRuntimeEngine(model, options.device, options.classes)
 
 
 class OnnxRuntimeEngine:

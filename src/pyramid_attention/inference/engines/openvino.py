@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 from ...artifacts import Located
 from ...artifacts.onnx_file import SCORES, read_file
 from ...errors import UserError
+from ..options import SegmenterOptions
 from ..threads import usable_cores
 from .failures import check_finite, out_of_memory
 from .onnxruntime import describe_foreign, open_session
+
+
+def load(model: Located, options: SegmenterOptions) -> OpenVinoEngine:
+    """The engine for an exported file."""
+    return OpenVinoEngine(model, options.device, options.classes)
 
 
 class OpenVinoEngine:
