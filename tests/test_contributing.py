@@ -60,9 +60,7 @@ def test_an_engine_is_a_file_and_a_row(tmp_path, monkeypatch):
         )
         np.testing.assert_array_equal(found.labels, expected.labels)
         np.testing.assert_allclose(found.confidence, expected.confidence, atol=1e-6)
-    with pytest.raises(
-        UserError, match=r"classes= is an option of onnxruntime and openvino"
-    ):
+    with pytest.raises(UserError, match=r"classes= is an option of onnxruntime and openvino"):
         Segmenter.load(tmp_path / "model.onnx", engine="reference", classes=["a"])
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 from timm import create_model
 from torch import nn
 
+from pyramid_attention.artifacts import save_model
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.data import Dataset
 from pyramid_attention.data.samples import DecodedSample
@@ -141,7 +142,7 @@ def quarter_weights(folder: Path) -> str:
 
 
 def trained_model(folder: Path) -> str:
-    network(load_recipe(BASE, {"model.options.channels": 12})).save_pretrained(folder / "trained")
+    save_model(network(load_recipe(BASE, {"model.options.channels": 12})), folder / "trained")
     return str(folder / "trained")
 
 

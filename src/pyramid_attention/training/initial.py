@@ -14,7 +14,7 @@ import torch
 from ..artifacts import read_info
 from ..classes import ClassTable
 from ..errors import UserError
-from ..models import SegmentationModel
+from ..models import SegmentationModel, build_model
 from ..models.blocks import Head
 from .recipe import ChangedModelRecipe, ModelRecipe
 
