@@ -207,7 +207,9 @@ def folder(arguments: argparse.Namespace) -> dict[str, Any]:
 
     from pyramid_attention import PAN, Segmenter
     from pyramid_attention.export import export
-    from pyramid_attention.inference.predict import predict_files
+    from pyramid_attention.inference.predict import predict
+    from pyramid_attention.inference.sinks import FileSink
+    from pyramid_attention.inference.sources import find_images
 
     data = load_data(arguments.data)
     images = [sample.read_image() for sample in [*data.split("train"), *data.split("val")]]
@@ -238,7 +240,8 @@ def folder(arguments: argparse.Namespace) -> dict[str, Any]:
                 alone.append(time.perf_counter() - began)
                 time.sleep(PAUSE)
                 began = time.perf_counter()
-                predict_files(segmenter, [part], scratch / "out" / part.name).check()
+                with FileSink(scratch / "out" / part.name, made_by=segmenter.identity) as sink:
+                    predict(segmenter, find_images([part]), sink).check()
                 whole.append(time.perf_counter() - began)
         more = sum(whole) / sum(alone) - 1
         per = [1000 * sum(times) / arguments.count for times in (alone, whole)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ IGNORE = 255
 Colour = tuple[int, int, int]
 
 
+@cache
 def voc_colours(count: int) -> tuple[Colour, ...]:
     """The PASCAL VOC colour map: `count` RGB colours, far apart, by spreading the bits of the index (VOC devkit)."""
     index = np.arange(count)

@@ -26,7 +26,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -171,6 +171,27 @@ def _is_ours(content: bytes) -> bool:
     return isinstance(who, dict) and who.get("program") == _PROGRAM
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, for a moment, and wait for it where another process or thread holds it.
+
+    The file is made if need be and stays. Where the file system has no locks, nobody is kept apart.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    descriptor = _open(path, os.O_CREAT)
+    _held.add(descriptor)
+    try:
+        with suppress(OSError):
+            while not _lock(descriptor):
+                time.sleep(0.001)
+        yield
+    finally:
+        _held.discard(descriptor)
+        os.close(descriptor)
+
+
 # Temporary folders
 
 
@@ -277,8 +298,13 @@ def _clear_mark(path: Path) -> None:
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+def whole_file(path: str | os.PathLike[str], place: Path | None = None) -> Iterator[Path]:
     """Give a temporary path with the same suffix; on leaving, what was written there takes the place of `path`.
+
+    Args:
+        path: of the file.
+        place: a temporary folder on the same file system (see `scratch`), for one file at a time; for many files that
+            is cheaper than one made for each.
 
     Raises:
         UserError: if the file cannot be written (no permission, no space, a folder or a device in the way).
@@ -289,7 +315,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise UserError(f"cannot write {target}: it is a folder; name a file in it")
         if target.exists() and not target.is_file():
             raise UserError(f"cannot write {target}: it is a device or a pipe; name a file")
-        with _scratch(target.parent) as place:
+        with _scratch(target.parent) if place is None else nullcontext(place) as place:
             temporary = place / ("new" + (target.suffix if len(target.suffix) < 16 else ""))
             yield temporary
             with open(temporary, "rb") as written:

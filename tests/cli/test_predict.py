@@ -1,6 +1,8 @@
 """`pan predict` and `pan eval` from end to end, with a tiny network that was never trained."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from pyramid_attention.cli import main
 from pyramid_attention.data import open_dataset
 from pyramid_attention.evaluation import evaluate, evaluate_samples
 from pyramid_attention.inference import Segmenter
+from pyramid_attention.inference.manifest import LOGS
 from pyramid_attention.models import build_model
 
 CLASSES = ClassTable.of(["ground", "box", "disc"], [[10, 20, 30], [200, 0, 0], [0, 0, 200]])
@@ -95,7 +98,9 @@ def test_every_kind_of_image_gives_a_label_map_of_its_size(
 
 
 def test_folders_keep_their_relative_paths_and_nothing_else_is_written(predicted: Path) -> None:
-    stems = {path.relative_to(predicted).as_posix() for path in predicted.rglob("*") if path.is_file()}
+    assert [path.name for path in predicted.glob(".*")] == [LOGS]
+    stems = {path.relative_to(predicted).as_posix() for path in predicted.glob("[!.]*/**/*.*")}
+    stems |= {path.name for path in predicted.iterdir() if path.is_file()}
     expected = {Path(name).stem for name in [*KINDS, "turned.jpg"]} | {"deep/er/colour"}
     assert stems == {f"{s}{end}" for s in expected for end in (".png", "_overlay.jpg", "_confidence.png")}
 
@@ -119,15 +124,62 @@ def test_tta_averages_over_scales_and_flip(model: Path, images: Path, tmp_path: 
     assert np.array_equal(confidence, np.rint(expected.confidence * 255))
 
 
-def test_resume_leaves_out_what_has_its_label_map(model: Path, images: Path, tmp_path: Path) -> None:
+def test_resume_leaves_out_what_is_done_and_files_of_others_are_refused(
+    model: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert predict(model, tmp_path, images / "colour.jpg") == 0
     first = (tmp_path / "colour.png").read_bytes()
-    (tmp_path / "colour.png").write_bytes(b"done before")
+    (tmp_path / "colour.png").write_bytes(b"changed")
     assert predict(model, tmp_path, images / "colour.jpg", images / "grey.png", "--resume") == 0
-    assert (tmp_path / "colour.png").read_bytes() == b"done before"
+    assert (tmp_path / "colour.png").read_bytes() == b"changed"
     assert (tmp_path / "grey.png").is_file()
-    assert predict(model, tmp_path, images / "colour.jpg") == 0
+    capsys.readouterr()
+    assert predict(model, tmp_path, images / "colour.jpg") == 2
+    (line,) = capsys.readouterr().err.splitlines()[-1:]
+    assert line.startswith(f"pan: {tmp_path} holds 1 file that would be overwritten")
+    assert line.endswith(": colour.png; choose another folder with --out, or replace them with --overwrite")
+    assert (tmp_path / "colour.png").read_bytes() == b"changed"
+    assert predict(model, tmp_path, images / "colour.jpg", "--overwrite") == 0
     assert (tmp_path / "colour.png").read_bytes() == first
+
+
+def test_resume_does_again_what_another_model_or_other_options_made(model: Path, images: Path, tmp_path: Path) -> None:
+    def written(*words: object) -> int:
+        before = (tmp_path / "colour.png").stat().st_mtime_ns if (tmp_path / "colour.png").exists() else 0
+        assert predict(model, tmp_path, images / "colour.jpg", "--resume", *words) == 0
+        return (tmp_path / "colour.png").stat().st_mtime_ns != before
+
+    assert written()
+    assert not written()
+    assert written("--tta")
+    assert not written("--tta")
+    assert written("--tta", "--max-size", 32)
+    assert written()
+
+
+def test_two_at_once_do_each_image_once(model: Path, images: Path, tmp_path: Path) -> None:
+    command = ["predict", str(images), "--model", str(model), "--out", str(tmp_path), "--device", "cpu"]
+    python = [sys.executable, "-c", "import sys; from pyramid_attention.cli import main; sys.exit(main())"]
+    both = [subprocess.Popen([*python, *command], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert said == [f"12 label maps are in {tmp_path}\n"] * 2
+    logs = "".join(path.read_text() for path in (tmp_path / LOGS).glob("*.jsonl"))
+    assert logs.count('"claimed"') == logs.count('"ended"') == 12
+
+
+def test_a_long_name_is_one_image_among_the_rest(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    long = "x" * 241
+    for name in (long, "a", "z"):
+        make_image(SMALL).save(tmp_path / "in" / f"{name}.jpg")
+    assert predict(model, tmp_path / "out", tmp_path / "in") == 0
+    assert {path.stem for path in (tmp_path / "out").glob("*.png")} == {long, "a", "z"}
+    assert predict(model, tmp_path / "more", tmp_path / "in", "--confidence") == 1  # _confidence.png is too much
+    assert "1 of 3 inputs failed, the others are done" in capsys.readouterr().err
+    assert {path.stem for path in (tmp_path / "more").glob("*.png")} == {long, "a", "z", "a_confidence", "z_confidence"}
 
 
 def broken(folder: Path) -> Path:
@@ -145,7 +197,7 @@ def test_broken_images_are_told_and_the_rest_is_done(
     folder = broken(tmp_path / "in")
     assert predict(model, tmp_path / "out", folder) == 1
     error = capsys.readouterr().err
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["good.png"]
+    assert [p.name for p in (tmp_path / "out").glob("[!.]*")] == ["good.png"]
     assert "half.jpg is damaged" in error
     assert "text.jpg is not an image" in error
     assert error.strip().splitlines()[-1].startswith("pan: 2 of 3 inputs failed, the others are done")

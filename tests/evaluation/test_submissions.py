@@ -20,6 +20,7 @@ from pyramid_attention.errors import UserError
 from pyramid_attention.evaluation import evaluate
 from pyramid_attention.evaluation.submissions import BENCHMARKS, check_model, plan_submission
 from pyramid_attention.inference import Segmenter
+from pyramid_attention.inference.manifest import LOGS
 from pyramid_attention.models import build_model
 
 TABLES = {"voc": voc.CLASSES, "cityscapes": cityscapes.CLASSES, "ade20k": ade20k.CLASSES}
@@ -113,7 +114,7 @@ def test_the_archive_holds_what_the_server_wants(
     out = tmp_path / "out"
     assert submit(name, models[name], out, tmp_path / "data") == 0
     assert f"{out / ARCHIVES[name]} is ready to be sent in" in capsys.readouterr().out
-    assert sorted(path.name for path in out.iterdir()) == sorted([name, ARCHIVES[name]])
+    assert sorted(path.name for path in out.iterdir()) == sorted([LOGS, name, ARCHIVES[name]])
 
     packed = members(out / ARCHIVES[name])
     assert list(packed) == NAMES[name]
@@ -148,15 +149,14 @@ def test_the_archive_holds_what_the_server_wants(
 def test_the_test_images_are_found_from_any_of_the_benchmarks_folders(name: str, folder: str, tmp_path: Path) -> None:
     images = FOLDERS[name](tmp_path)
     planned = plan_submission(name, [tmp_path / folder], tmp_path / "out")
-    assert [source.path for source in planned.sources.found] == images
-    places = [source.labels.relative_to(planned.folder).as_posix() for source in planned.sources.found]
-    assert places == NAMES[name]
+    assert [Path(item.place) for item in planned.source] == images
+    assert [f"{item.name}.png" for item in planned.source] == [f"{name}/{result}" for result in NAMES[name]]
 
 
 def test_ade20k_of_the_places_challenge(tmp_path: Path) -> None:
     path = make_image(tmp_path / "release_test" / "testing" / "ADE_test_00000001.jpg", (8, 8))
     planned = plan_submission("ade20k", [tmp_path], tmp_path / "out")
-    assert [source.path for source in planned.sources.found] == [path]
+    assert [Path(item.place) for item in planned.source] == [path]
 
 
 def test_cityscapes_own_script_takes_a_submission_and_gives_it_our_numbers(
@@ -205,7 +205,10 @@ def test_an_image_that_fails_keeps_the_archive_from_being_packed_until_it_is_men
     assert list(packed) == NAMES["ade20k"]
     assert packed["ADE_test_00000001.png"] == done.read_bytes()
 
-    assert submit("ade20k", models["ade20k"], out, tmp_path / "data") == 0  # without --resume all is done anew
+    capsys.readouterr()
+    assert submit("ade20k", models["ade20k"], out, tmp_path / "data") == 2  # without --resume all is done anew
+    assert "ade20k/ADE_test_00000001.png; choose another folder with --out, or" in capsys.readouterr().err
+    assert submit("ade20k", models["ade20k"], out, tmp_path / "data", "--overwrite") == 0
     assert (np.asarray(Image.open(done)) != 77).any()
 
 
@@ -220,14 +223,12 @@ def test_an_image_of_the_list_that_is_not_there_is_told(
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_fault_while_packing_leaves_the_old_archive_and_nothing_else(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     FOLDERS[name](tmp_path)
-    planned = plan_submission(name, [tmp_path], tmp_path / "out")
-    for source in planned.sources.found:
-        make_image(source.labels, (8, 8))
-    planned.archive.write_text("old")
-    read, asked = Path.read_bytes, []
+    planned, segmenter = plan_submission(name, [tmp_path], tmp_path / "out"), Segmenter.load(models[name], device="cpu")
+    planned.make(segmenter)
+    before, read, asked = planned.archive.read_bytes(), Path.read_bytes, []
 
     def full_disk(path: Path) -> bytes:
         asked.append(path)
@@ -236,25 +237,29 @@ def test_a_fault_while_packing_leaves_the_old_archive_and_nothing_else(
         return read(path)
 
     monkeypatch.setattr(Path, "read_bytes", full_disk)
-    with pytest.raises(UserError, match="No space left on device"):
-        planned.pack()
+    with pytest.raises(UserError, match=f"cannot write {planned.archive}: No space left on device"):
+        planned.make(segmenter, resume=True)
     monkeypatch.undo()
-    assert planned.archive.read_text() == "old"
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([name, planned.archive.name])
-    planned.sources.found[0].labels.unlink()
-    with pytest.raises(UserError, match=r"is missing, so nothing is packed; predict again with --resume"):
-        planned.pack()
+    assert planned.archive.read_bytes() == before
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([LOGS, name, planned.archive.name])
 
 
-def test_only_what_was_asked_for_is_packed_and_twice_the_same(tmp_path: Path) -> None:
-    ade20k_folder(tmp_path)
-    planned = plan_submission("ade20k", [tmp_path], tmp_path / "out")
-    for source in planned.sources.found:
-        make_image(source.labels, (8, 8))
-    make_image(planned.folder / "ADE_test_00000009.png", (8, 8))  # of an earlier run
-    first = planned.pack().read_bytes()
-    assert list(members(planned.archive)) == NAMES["ade20k"]
-    assert planned.pack().read_bytes() == first
+def test_only_what_was_asked_for_is_packed_and_twice_the_same(
+    models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, make in FOLDERS.items():
+        make(tmp_path / name)
+        segmenter = Segmenter.load(models[name], device="cpu")
+        planned = plan_submission(name, [tmp_path / name], tmp_path / "out")
+        other = Path(planned.source.items[0].name).with_name("other.png")
+        make_image(tmp_path / "out" / other, (8, 8))  # of an earlier run
+        planned.make(segmenter)
+        assert list(members(planned.archive)) == NAMES[name]
+        first = planned.archive.read_bytes()
+        monkeypatch.setattr("time.time", lambda: 0)  # on another day
+        planned.make(segmenter)
+        monkeypatch.undo()
+        assert planned.archive.read_bytes() == first
 
 
 @pytest.mark.parametrize(

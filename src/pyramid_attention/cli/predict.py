@@ -25,7 +25,7 @@ def predict(
     ] = False,
     confidence: Annotated[
         bool,
-        typer.Option("--confidence", help="Also write how sure the model is of each pixel: grey, white is certain."),
+        typer.Option("--confidence", help="Also write the confidence of each pixel: grey, white is 1."),
     ] = False,
     submission: Annotated[
         str | None,
@@ -36,7 +36,10 @@ def predict(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Leave out images whose label map is there already.")
+        bool, typer.Option("--resume", help="Leave out images whose results are there, made by the same model.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files in the way, also those that pan predict did not write.")
     ] = False,
     max_pixels: Annotated[
         int,
@@ -57,36 +60,31 @@ def predict(
     from ..errors import UserError
     from ..evaluation.submissions import plan_submission
     from ..inference import Segmenter
-    from ..inference.predict import predict_files
-    from ..inference.sources import find_sources
+    from ..inference.predict import predict as predict_source
+    from ..inference.sinks import CONFIDENCE, LABEL_MAP, FileSink, overlay_output
+    from ..inference.sources import find_images
     from ..report.overlays import overlay_with_legend
     from ..report.progress import progress
 
     if submission is not None and (overlay or confidence):
-        raise UserError("a submission is label maps alone; leave out --overlay and --confidence, or --submission")
-    plan = None if submission is None else plan_submission(submission, inputs, out)
-    total = len((find_sources(inputs, out) if plan is None else plan.sources).found)
+        raise UserError("a submission is label maps alone; leave out overlay=True and confidence=True, or submission=")
+    planned = None if submission is None else plan_submission(submission, inputs, out, max_pixels=max_pixels)
+    source = find_images(inputs, out, max_pixels=max_pixels) if planned is None else planned.source
     segmenter = Segmenter.load(model, options)
-    with progress("segmenting", total) as advance:
-        if plan is not None:
-            summary = plan.predict(segmenter, resume=resume, max_pixels=max_pixels, on_done=advance)
+    with progress("segmenting", source.count) as advance:
+        if planned is not None:
+            summary = planned.make(segmenter, resume=resume, overwrite=overwrite, on_done=advance)
         else:
-            summary = predict_files(
-                segmenter,
-                inputs,
-                out,
-                overlay=overlay_with_legend if overlay else None,
-                confidence=confidence,
-                resume=resume,
-                max_pixels=max_pixels,
-                on_done=advance,
-            )
-    print(f"{len(summary.done)} label maps are in {out if plan is None else plan.folder}")
+            outputs = [LABEL_MAP, *([overlay_output(overlay_with_legend)] if overlay else ())]
+            outputs += [CONFIDENCE] if confidence else []
+            with FileSink(out, outputs, made_by=segmenter.identity, resume=resume, overwrite=overwrite) as sink:
+                summary = predict_source(segmenter, source, sink, on_done=advance)
+    print(f"{summary.done} label maps are in {out if planned is None else out / planned.name}")
     if len(summary.failed) > 1:
         for _, reason in summary.failed:
             print(f"failed: {reason}", file=sys.stderr)
-    if plan is not None and summary.failed:
+    if planned is not None and summary.failed:
         print("no archive is packed while images fail; mend them and add --resume", file=sys.stderr)
     summary.check()
-    if plan is not None:
-        print(f"{plan.pack()} is ready to be sent in")
+    if planned is not None:
+        print(f"{planned.archive} is ready to be sent in")

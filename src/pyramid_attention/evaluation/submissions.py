@@ -11,13 +11,14 @@ image, folders as one likes); the README of https://github.com/CSAILVision/scene
 
 from __future__ import annotations
 
+import gzip
 import re
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 
@@ -25,11 +26,11 @@ from ..classes import ClassTable
 from ..data.readers import ade20k, cityscapes, voc
 from ..data.readers.listing import read_names
 from ..errors import UserError, nearest
-from ..files import make_folder, whole_file
-from ..images import write_image, write_label_map
+from ..images import encode_image, encode_label_map
 from ..inference import Segmentation, Segmenter
-from ..inference.predict import PredictSummary, predict_sources
-from ..inference.sources import Source, Sources, find_sources
+from ..inference.predict import PredictSummary, predict
+from ..inference.sinks import FileSink, Output
+from ..inference.sources import FileSource, Item, find_images
 
 
 @dataclass(frozen=True)
@@ -114,76 +115,92 @@ class Submission:
     """A submission that has been planned: which images, and where what becomes of them is gathered.
 
     Attributes:
-        sources: the images, and their label maps' places in `folder`.
-        folder: what goes into the archive, as it is laid out there.
-        archive: the file to be sent in, beside `folder`.
+        source: the images; their names are the paths of their label maps in `out`, without suffix.
+        out: the folder of the archive and, in a folder called as the benchmark, of what goes into it.
+        name: of the benchmark.
     """
 
-    benchmark: Benchmark
-    sources: Sources
-    folder: Path
-    archive: Path
+    source: FileSource
+    out: Path
+    name: str
 
-    def predict(
+    @property
+    def archive(self) -> Path:
+        """The file to be sent in."""
+        return self.out / BENCHMARKS[self.name].archive
+
+    def make(
         self,
         segmenter: Segmenter,
         *,
         resume: bool = False,
-        max_pixels: int | None = None,
+        overwrite: bool = False,
         on_done: Callable[[], None] | None = None,
     ) -> PredictSummary:
-        """Write the label maps in the benchmark's ids; see `predict_sources`.
+        """Write the label maps in the benchmark's ids and, where all images have one, the archive.
+
+        Args:
+            segmenter: the model.
+            resume, overwrite: see `FileSink`.
+            on_done: called after each image.
 
         Raises:
             UserError: the model's classes are not the benchmark's, or a result cannot be written.
         """
-        check_model(segmenter.classes, self.benchmark)
-        ids = np.array(self.benchmark.ids, dtype=np.uint8)
+        benchmark = BENCHMARKS[self.name]
+        check_model(segmenter.classes, benchmark)
+        ids = np.array(benchmark.ids, dtype=np.uint8)
 
-        def write(segmentation: Segmentation, source: Source) -> None:
-            make_folder(source.labels.parent)
-            result = ids[segmentation.labels]
-            if self.benchmark.indexed:
-                write_label_map(source.labels, result, self.benchmark.classes)
-            else:
-                write_image(source.labels, result)
+        def encode(segmentation: Segmentation) -> bytes:
+            labels = ids[segmentation.labels]
+            return encode_label_map(labels, benchmark.classes) if benchmark.indexed else encode_image(labels, "PNG")
 
-        return predict_sources(segmenter, self.sources, write, resume=resume, max_pixels=max_pixels, on_done=on_done)
+        with FileSink(
+            self.out,
+            [Output(".png", encode)],
+            made_by=segmenter.identity,
+            resume=resume,
+            overwrite=overwrite,
+            others=[benchmark.archive],
+        ) as sink:
+            summary = predict(segmenter, self.source, sink, on_done=on_done)
+            if not summary.failed:
+                with sink.put(benchmark.archive) as temporary:
+                    self._pack(temporary)
+        return summary
 
-    def pack(self) -> Path:
-        """Pack the label maps of all images, no other files, into the archive: whole or not at all.
-
-        Raises:
-            UserError: a label map is missing, or the archive cannot be written.
-        """
-        paths = sorted(source.labels for source in self.sources.found)
-        for path in paths:
-            if not path.is_file():
-                raise UserError(f"{path} is missing, so nothing is packed; predict again with --resume")
-        contents = ((path.relative_to(self.folder).as_posix(), path.read_bytes()) for path in paths)
-        # Members carry neither times nor the user's name: the same results make the same members.
-        with whole_file(self.archive) as temporary:
-            if self.archive.suffix == ".zip":
-                with zipfile.ZipFile(temporary, "w") as packed:  # PNGs are compressed already
-                    for name, data in contents:
-                        packed.writestr(zipfile.ZipInfo(name), data)
-            else:
-                with tarfile.open(temporary, "w:gz") as packed_tar:
-                    for name, data in contents:
-                        member = tarfile.TarInfo(name)
-                        member.size = len(data)
-                        packed_tar.addfile(member, BytesIO(data))
-        return self.archive
+    def _pack(self, archive: Path) -> None:
+        """Pack the label maps of all images, and no other files, into an archive."""
+        names = sorted(f"{item.name}.png" for item in self.source)
+        contents = ((name.removeprefix(f"{self.name}/"), (self.out / name).read_bytes()) for name in names)
+        # Neither times nor the user's name are packed: the same results make the same archive.
+        if archive.suffix == ".zip":
+            with zipfile.ZipFile(archive, "w") as packed:  # PNGs are compressed already
+                for name, data in contents:
+                    packed.writestr(zipfile.ZipInfo(name), data)
+            return
+        with (
+            open(archive, "wb") as file,
+            gzip.GzipFile("", "wb", fileobj=file, mtime=0) as compressed,
+            tarfile.open(fileobj=compressed, mode="w") as packed_tar,
+        ):
+            for name, data in contents:
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                packed_tar.addfile(member, BytesIO(data))
 
 
-def plan_submission(name: str, inputs: Iterable[str | Path], out: str | Path) -> Submission:
+def plan_submission(
+    name: str, inputs: Iterable[str | Path], out: str | Path, *, max_pixels: int | None = None
+) -> Submission:
     """Find the images of a submission.
 
     Args:
         name: one of `BENCHMARKS`.
-        inputs: what `find_sources` takes. Of a folder of the benchmark, as its archive unpacks, the test images
-            are taken; of others, and of patterns, all.
+        inputs: what `find_images` takes. Of a folder of the benchmark, as its archive unpacks, the test images are
+            taken; of others, and of patterns, all.
         out: the folder for the archive and, in a folder called `name`, its contents.
+        max_pixels: see `find_images`.
 
     Raises:
         UserError: there is no such benchmark, no image is found, one is not named as the benchmark names them, or
@@ -191,27 +208,23 @@ def plan_submission(name: str, inputs: Iterable[str | Path], out: str | Path) ->
     """
     if name not in BENCHMARKS:
         raise UserError(f"there is no benchmark '{name}' to submit to.{nearest(name, BENCHMARKS)}")
-    benchmark, out = BENCHMARKS[name], Path(out)
-    folder = out / name
-    found = find_sources([path for given in inputs for path in _test_set(benchmark, given)], out)
-    sources, places = Sources(failed=found.failed), dict[Path, Path]()
-    for source in found.found:
-        named = re.fullmatch(benchmark.image, source.path.stem)
+    benchmark = BENCHMARKS[name]
+    found = find_images([path for given in inputs for path in _test_set(benchmark, given)], out, max_pixels=max_pixels)
+    places: dict[str, Item] = {}
+    for item in found:
+        named = re.fullmatch(benchmark.image, Path(item.place).stem)
         if named is None:
             raise UserError(
-                f"{source.path} is not named as {benchmark.title} names its images, which the server goes by; give"
+                f"{item.place} is not named as {benchmark.title} names its images, which the server goes by; give"
                 " these as they were downloaded"
             )
-        result = PurePath(benchmark.result.format(named[1]))
-        planned = Source.named(source.path, folder, result.with_suffix(""))
-        if planned.labels in places:
+        place = f"{name}/{benchmark.result.format(named[1])}".removesuffix(".png")
+        if place in places:
             raise UserError(
-                f"{places[planned.labels]} and {source.path} are both {named[1]}; name the folder of the test"
-                " images alone"
+                f"{places[place].place} and {item.place} are both {named[1]}; name the folder of the test images alone"
             )
-        places[planned.labels] = source.path
-        sources.found.append(planned)
-    return Submission(benchmark, sources, folder, out / benchmark.archive)
+        places[place] = replace(item, name=place)
+    return Submission(replace(found, items=list(places.values())), Path(out), name)
 
 
 def _test_set(benchmark: Benchmark, given: str | Path) -> list[str | Path]:

@@ -6,6 +6,8 @@ gets.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -95,6 +97,13 @@ class Segmenter:
         """
         options = SegmenterOptions.of(options, fields)
         return cls(load_engine(model, options), options)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What its results depend on besides the images, as plain JSON: the model's digest, and options."""
+        metadata = json.dumps([self.classes.to_dict(), self.metadata], sort_keys=True)
+        options = {name: getattr(self.options, name) for name in ("tta", "tile", "overlap", "precision")}
+        return {"model": hashlib.sha256(metadata.encode()).hexdigest(), "max_size": self.max_size, **options}
 
     def plan(self, height: int, width: int) -> Plan:
         """How an image of so many pixels is segmented."""

@@ -1,105 +1,150 @@
-"""Which images a prediction is asked for, and under which name each result is written."""
+"""Where images come from: a source names them one after the other, and reads each on request."""
 
 from __future__ import annotations
 
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 from ..errors import UserError
-from ..images import IMAGE_SUFFIXES
+from ..images import IMAGE_SUFFIXES, ImageReader, open_image
 
-Failure = tuple[Path, str]
+Failure = tuple[str, str]
 """An input that could not be segmented, and one line that says why."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """An image, and where its results go."""
+class Item:
+    """An image of a source, not yet read.
 
-    path: Path
-    labels: Path
-    overlay: Path
-    confidence: Path
+    Attributes:
+        name: what its results are called by: a relative path with / and without suffix, which no other item has.
+        place: where it comes from, in words for a message: a path, an address, a frame of a video.
+        version: changes whenever the image does; None where that is not known.
+    """
 
-    @classmethod
-    def named(cls, path: Path, out: Path, stem: PurePath) -> Source:
-        """The results are `<stem>.png`, `<stem>_overlay.jpg` and `<stem>_confidence.png` in the folder `out`."""
-        return cls(path, out / f"{stem}.png", out / f"{stem}_overlay.jpg", out / f"{stem}_confidence.png")
-
-
-@dataclass
-class Sources:
-    """What a list of inputs stands for: the images in order, and the inputs that stand for nothing."""
-
-    found: list[Source] = field(default_factory=list)
-    failed: list[Failure] = field(default_factory=list)
+    name: str
+    place: str
+    version: str | None = None
 
 
-def find_sources(inputs: Iterable[str | Path], out: str | Path) -> Sources:
+class Source(Protocol):
+    """Images or frames, in the order in which they are to be segmented."""
+
+    @property
+    def failed(self) -> Sequence[Failure]:
+        """Inputs that stand for no image."""
+
+    @property
+    def count(self) -> int | None:
+        """How many items there are; None where that is not known before the end."""
+
+    def __iter__(self) -> Iterator[Item]:
+        """The items, from the first on."""
+
+    def read(self, item: Item) -> ImageReader:
+        """Read an item; called in the order of the items, in a thread of its own.
+
+        Raises:
+            UserError: this one cannot be read; the others may be.
+        """
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Image files.
+
+    Attributes:
+        items: whose `place` is a path.
+        failed: inputs that stand for no image.
+        max_pixels: images with more pixels cannot be read; the limit of `read_image` by default.
+    """
+
+    items: Sequence[Item]
+    failed: Sequence[Failure] = ()
+    max_pixels: int | None = None
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self.items)
+
+    def read(self, item: Item) -> ImageReader:
+        """Decode a file.
+
+        Raises:
+            UserError: as `read_image`.
+        """
+        return open_image(item.place, self.max_pixels)
+
+
+def find_images(
+    inputs: Iterable[str | Path], out: str | Path | None = None, *, max_pixels: int | None = None
+) -> FileSource:
     """Expand image files, folders and glob patterns (with ** too) into images.
 
-    A folder gives every image below it, its relative path kept in the results' names; hidden files, files without a
+    A folder gives every image below it, its relative path kept in the results' names; hidden files, files without an
     image's suffix and the output folder, where it lies inside, are left out. A pattern keeps the path from its first
     wildcard on. A file that is named itself is taken whatever its suffix. Files that would get one name (a.jpg, a.png)
-    are written as a_jpg and a_png.
+    are called a_jpg and a_png.
 
     Args:
         inputs: paths and patterns, in the order the results shall have.
         out: the output folder (need not exist).
+        max_pixels: see `FileSource`.
 
     Raises:
-        UserError: nothing is found at all, the output folder is itself an input, or two files would get one name.
+        UserError: nothing is found at all, the output folder is itself an input, or two files have one name.
     """
-    inputs, out = list(inputs), Path(out)
     paths: dict[Path, tuple[Path, Path]] = {}  # resolved: (as found, relative); a file that is named twice counts once
-    sources = Sources()
+    failed: list[Failure] = []
     for given in inputs:
         try:
-            for path, relative in _expand(given, out):
+            for path, relative in _expand(given, None if out is None else Path(out)):
                 paths.setdefault(path.resolve(), (path, relative))
         except UserError as error:
-            sources.failed.append((Path(given), str(error)))
+            failed.append((str(given), str(error)))
+        except OSError as error:  # a name too long, a folder without permission
+            failed.append((str(given), f"cannot look at {given}: {error.strerror or error}; check the path"))
     if not paths:
-        raise UserError(sources.failed[0][1] if sources.failed else "no image was named")
-    names = Counter(relative.with_suffix("") for _, relative in paths.values())
+        raise UserError(failed[0][1] if failed else "no image was named")
+    stems = Counter(relative.with_suffix("") for _, relative in paths.values())
+    named: dict[str, Path] = {}
     for path, relative in paths.values():
         stem = relative.with_suffix("")
-        if names[stem] > 1:
+        if stems[stem] > 1:
             stem = stem.with_name(f"{stem.name}_{relative.suffix[1:]}")
-        sources.found.append(Source.named(path, out, stem))
-    _check_results(sources.found)
-    return sources
+        name = stem.as_posix()
+        if name in named:
+            raise UserError(
+                f"the results of {named[name]} and of {path} would have one name, {name}; predict them one after the"
+                " other into different folders"
+            )
+        named[name] = path
+    return FileSource([Item(name, str(path), _version(path)) for name, path in named.items()], failed, max_pixels)
 
 
-def _check_results(sources: list[Source]) -> None:
-    """Check that no result takes the place of an image or of another result."""
-    images = {source.path.resolve(): source.path for source in sources}
-    written: dict[Path, Path] = {}
-    for source in sources:
-        for result in (source.labels, source.overlay, source.confidence):
-            place = result.resolve()
-            if place in images:
-                raise UserError(
-                    f"{result}, a result for {source.path}, would overwrite the image {images[place]}; choose"
-                    " another folder with --out"
-                )
-            if place in written:
-                raise UserError(
-                    f"{written[place]} and {source.path} would both be written as {result}; predict them one after the"
-                    " other into different folders"
-                )
-            written[place] = source.path
+def _version(path: Path) -> str | None:
+    try:
+        status = path.stat()
+    except OSError:  # it has just gone, or is a link to nothing: reading it will say so
+        return None
+    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
-def _expand(given: str | Path, out: Path) -> Iterator[tuple[Path, Path]]:
+def _expand(given: str | Path, out: Path | None) -> Iterator[tuple[Path, Path]]:
     """The images of one input, each with its path relative to the input."""
     path = Path(given)
+    results = None if out is None else out.resolve()
     if path.is_dir():
-        if path.resolve() == out.resolve():
+        if path.resolve() == results:
             raise UserError(f"{path} is both input and output folder; choose another with --out")
         base, candidates = path, _walk(path)
         nothing = f"the folder {path} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})"
@@ -114,13 +159,13 @@ def _expand(given: str | Path, out: Path) -> Iterator[tuple[Path, Path]]:
         return
     else:
         raise UserError(f"{path} does not exist; check the path")
-    results = out.resolve() if base.resolve() in out.resolve().parents else None
+    within = results if results is not None and base.resolve() in results.parents else None
     images = [
         candidate
         for candidate in candidates
         if candidate.suffix.lower() in IMAGE_SUFFIXES
         and candidate.is_file()
-        and not (results and candidate.resolve().is_relative_to(results))
+        and not (within and candidate.resolve().is_relative_to(within))
     ]
     if not images:
         raise UserError(nothing)

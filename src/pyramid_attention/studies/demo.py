@@ -12,7 +12,9 @@ from ..evaluation import evaluate
 from ..files import make_folder, owned
 from ..images import write_image
 from ..inference import Segmenter
-from ..inference.predict import predict_files
+from ..inference.predict import predict
+from ..inference.sinks import CONFIDENCE, LABEL_MAP, FileSink, overlay_output
+from ..inference.sources import find_images
 from ..report.overlays import overlay_with_legend
 from ..report.progress import progress
 from ..report.tables import per_class_table
@@ -69,7 +71,9 @@ def _run_demo(folder: Path, seed: int, fields: Mapping[str, Any], device: str) -
     images = make_folder(folder / "images")
     for sample in test[:IMAGES]:
         write_image(images / f"{Path(sample.name).name}.png", sample.read_image())
-    predict_files(segmenter, [images], folder / "predictions", overlay=overlay_with_legend, confidence=True)
+    outputs = [LABEL_MAP, overlay_output(overlay_with_legend), CONFIDENCE]
+    with FileSink(folder / "predictions", outputs, made_by=segmenter.identity) as sink:
+        predict(segmenter, find_images([images]), sink)
     metrics = evaluation.metrics()
     return DemoResult(
         metrics["miou"],
