@@ -16,7 +16,10 @@ from .options import Model, with_segmenter_options
 def predict(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", help="Images, folders, or quoted patterns ('photos/**/*.jpg')."),
+        typer.Argument(
+            metavar="INPUT...",
+            help="Images, rasters, folders, or quoted patterns ('photos/**/*.jpg'; 'scene/{band}.tif' is one image).",
+        ),
     ],
     model: Model = DEFAULT_MODEL,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the results.")] = Path("predictions"),
@@ -27,6 +30,18 @@ def predict(
         bool,
         typer.Option("--confidence", help="Also write the confidence of each pixel: grey, white is 1."),
     ] = False,
+    polygons: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the one image's regions as polygons: .geojson or .gpkg."),
+    ] = None,
+    min_area: Annotated[
+        float,
+        typer.Option(
+            metavar="A",
+            min=0,
+            help="Give smaller regions to a neighbour, in square units of the raster's CRS, or pixels.",
+        ),
+    ] = 0.0,
     submission: Annotated[
         str | None,
         typer.Option(
@@ -54,20 +69,22 @@ def predict(
 ) -> None:
     """Segment images: each gets an indexed PNG of class ids at its own size.
 
+    A raster (GeoTIFF and all that GDAL reads, OME-TIFF, OME-Zarr) gets a raster on the same grid, however large.
+
     A folder's images keep their relative paths. A broken image is told at the end (exit code 1) and the rest is
     done.
     """
     from ..errors import UserError
     from ..evaluation.submissions import plan_submission
     from ..inference import Segmenter
-    from ..inference.predict import predict as predict_source
-    from ..inference.sinks import CONFIDENCE, LABEL_MAP, FileSink, overlay_output
+    from ..inference.predict_files import predict_files
+    from ..inference.sinks import overlay_output
     from ..inference.sources import find_images
     from ..report.overlays import overlay_with_legend
     from ..report.progress import progress
 
-    if submission is not None and (overlay or confidence):
-        raise UserError("a submission is label maps alone; leave out overlay=True and confidence=True, or submission=")
+    if submission is not None and (overlay or confidence or polygons):
+        raise UserError("a submission is label maps alone; leave out overlay=True, confidence=True and polygons=")
     planned = None if submission is None else plan_submission(submission, inputs, out, max_pixels=max_pixels)
     source = find_images(inputs, out, max_pixels=max_pixels) if planned is None else planned.source
     segmenter = Segmenter.load(model, options)
@@ -75,10 +92,18 @@ def predict(
         if planned is not None:
             summary = planned.make(segmenter, resume=resume, overwrite=overwrite, on_done=advance)
         else:
-            outputs = [LABEL_MAP, *([overlay_output(overlay_with_legend)] if overlay else ())]
-            outputs += [CONFIDENCE] if confidence else []
-            with FileSink(out, outputs, made_by=segmenter.identity, resume=resume, overwrite=overwrite) as sink:
-                summary = predict_source(segmenter, source, sink, on_done=advance)
+            summary = predict_files(
+                segmenter,
+                source,
+                out,
+                outputs=[overlay_output(overlay_with_legend)] if overlay else [],
+                confidence=confidence,
+                polygons=polygons,
+                min_area=min_area,
+                resume=resume,
+                overwrite=overwrite,
+                on_done=advance,
+            )
     print(f"{summary.done} label maps are in {out if planned is None else out / planned.name}")
     if len(summary.failed) > 1:
         for _, reason in summary.failed:

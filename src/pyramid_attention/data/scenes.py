@@ -297,7 +297,7 @@ def open_scene(
     if labels.suffix.lower() in SHAPE_SUFFIXES:
         known = ShapeLabels(labels, scene, attribute)
     else:
-        known = RasterLabels(open_raster(labels), scene)
+        known = RasterLabels(open_raster(labels, as_ids=True), scene)
     for side in BLOCKS if block is None else (block,):
         counts = _label_counts(known, cut(scene.height, scene.width, side), len(known.classes))
         if len(counts) >= ENOUGH:

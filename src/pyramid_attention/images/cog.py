@@ -16,7 +16,6 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from ..errors import UserError
-from ..files import whole_file
 from .raster import Place
 
 BLOCK = 512
@@ -34,10 +33,10 @@ def write_cog(
     nodata: int | None = None,
     palette: NDArray[np.uint8] | None = None,
 ) -> None:
-    """Write one band of uint8, whole or not at all, in memory that does not grow with it.
+    """Write one band of uint8 in memory that does not grow with it.
 
     Args:
-        path: of the file.
+        path: of the file; a second one is written beside it for the time being.
         rows: the pixels from the top, as many rows h×W at a time as the caller has.
         size: height and width.
         place: where it lies on earth.
@@ -65,14 +64,10 @@ def write_cog(
     }
     if place is not None:
         profile |= {"crs": rasterio.CRS.from_wkt(place.crs), "transform": Affine(*place.transform)}
+    plain = path.with_name(f"plain{path.suffix}")
     try:
-        with (
-            whole_file(path) as final,
-            rasterio.Env(GDAL_CACHEMAX=CACHE, GDAL_TIFF_INTERNAL_MASK=True),
-            warnings.catch_warnings(),
-        ):
+        with rasterio.Env(GDAL_CACHEMAX=CACHE, GDAL_TIFF_INTERNAL_MASK=True), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            plain = final.with_name(f"plain{final.suffix}")
             with rasterio.open(plain, "w", **profile) as file:
                 if palette is not None:
                     file.write_colormap(1, {value: (*map(int, colour), 255) for value, colour in enumerate(palette)})
@@ -83,7 +78,7 @@ def write_cog(
                     top += len(held)
             rasterio.shutil.copy(
                 plain,
-                final,
+                path,
                 driver="COG",
                 blocksize=BLOCK,
                 compress="deflate",

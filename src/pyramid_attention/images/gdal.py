@@ -24,14 +24,15 @@ RGB = ("red", "green", "blue")
 class GdalRaster:
     """A raster opened by GDAL.
 
-    A palette becomes its colours (three bands of uint8), as for any other image; an alpha band says where there is
-    data. Scales and offsets that a file declares are not applied: a network is trained on the values as stored.
+    A palette becomes its colours (three bands of uint8), as for any other image, unless `as_ids`; an alpha band says
+    where there is data. Scales and offsets that a file declares are not applied: a network is trained on the values as
+    stored.
 
     Raises:
         UserError: GDAL cannot open the file, or its bands differ in type or have one that cannot be segmented.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, as_ids: bool = False) -> None:
         self.path = path
         self._lock = threading.Lock()
         try:
@@ -56,7 +57,7 @@ class GdalRaster:
             self._file.close()
             raise UserError(f"{path} has no band but transparency; nothing can be segmented in it")
         self._palette: NDArray[np.uint8] | None = None
-        if roles[0] == ColorInterp.palette and file.count == 1 and self.dtype == np.uint8:
+        if not as_ids and roles[0] == ColorInterp.palette and file.count == 1 and self.dtype == np.uint8:
             self._palette = np.zeros((256, 3), np.uint8)
             for value, colour in file.colormap(1).items():
                 self._palette[value] = colour[:3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import importlib.util
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -23,33 +24,33 @@ class Opener(NamedTuple):
     Attributes:
         suffixes: of the files, lower case.
         modules: what has to be installed, see `errors.EXTRAS`.
-        open: imports the library and opens a path.
+        open: imports the library and opens a path; told whether a palette stands for ids.
     """
 
     suffixes: tuple[str, ...]
     modules: tuple[str, ...]
-    open: Callable[[Path], Raster]
+    open: Callable[[Path, bool], Raster]
 
 
-def _gdal(path: Path) -> Raster:
+def _gdal(path: Path, as_ids: bool) -> Raster:
     from .gdal import GdalRaster
 
-    return GdalRaster(path)
+    return GdalRaster(path, as_ids)
 
 
-def _tiff(path: Path) -> Raster:
+def _tiff(path: Path, as_ids: bool) -> Raster:
     from .microscopy import open_tiff
 
     return open_tiff(path)
 
 
-def _zarr(path: Path) -> Raster:
+def _zarr(path: Path, as_ids: bool) -> Raster:
     from .microscopy import open_ome_zarr
 
     return open_ome_zarr(path)
 
 
-def _npy(path: Path) -> Raster:
+def _npy(path: Path, as_ids: bool) -> Raster:
     from .npy import open_npy
 
     return open_npy(path)
@@ -72,32 +73,38 @@ def _opener(path: Path) -> Opener | None:
 def is_raster(path: Path) -> bool:
     """Whether a path is opened by windows: a file of the table, but for TIFFs that are plain 8-bit images.
 
-    A folder is one if it is an OME-Zarr; a pattern of files with {band} in its name stands for a scene.
+    A folder is one if it is an OME-Zarr; a pattern of files with {band} in its name stands for a scene. Where rasterio
+    is not installed, 8-bit images on earth are images like any other.
     """
     if "{band}" in path.name:
         return True
     opener = _opener(path)
-    if opener is None or not path.name.lower().endswith((".tif", ".tiff")) or path.name.lower().endswith(".ome.tif"):
-        return opener is not None and (path.suffix != ".zarr" or path.is_dir())
-    return not _is_plain_tiff(path)
+    if opener is None or not path.exists():
+        return False
+    if opener.modules == ("rasterio",) and path.name.lower().endswith((".tif", ".tiff")):
+        return not _is_plain_tiff(path, on_earth=importlib.util.find_spec("rasterio") is None)
+    return path.suffix != ".zarr" or path.is_dir()
 
 
-def _is_plain_tiff(path: Path) -> bool:
-    """Whether Pillow reads a TIFF as the 8-bit image it is, by its header: no place on earth, no further bands."""
+def _is_plain_tiff(path: Path, on_earth: bool) -> bool:
+    """Whether Pillow reads a TIFF as the 8-bit image it is, by its header: no further bands and, unless `on_earth`, no
+    place on earth.
+    """
     try:
         with Image.open(path) as image:
-            tags = getattr(image, "tag_v2", {})
-            return image.mode in ("1", "L", "P", "RGB", "RGBA", "CMYK", "LA") and not GEO_TAGS & set(tags)
+            tags = set(getattr(image, "tag_v2", {}))
+            return image.mode in ("1", "L", "P", "RGB", "RGBA", "CMYK", "LA") and (on_earth or not GEO_TAGS & tags)
     except Exception:  # Pillow does not know it, in as many ways as there are files
         return False
 
 
-def open_raster(path: Path) -> Raster:
+def open_raster(path: Path, *, as_ids: bool = False) -> Raster:
     """Open an image by windows.
 
     Args:
         path: a file or OME-Zarr folder, or a pattern with {band} in the file's name ("scene/{band}.tiff") for a scene
             in one file a band.
+        as_ids: it is a mask: the values of a file with a palette are ids, and not their colours.
 
     Raises:
         UserError: it is missing, damaged, or of a kind that no library here opens.
@@ -111,7 +118,7 @@ def open_raster(path: Path) -> Raster:
     if not path.exists():
         raise UserError(f"{path} does not exist; check the path")
     require(f"reading {path.name}", *opener.modules)
-    return opener.open(path)
+    return opener.open(path, as_ids)
 
 
 def _open_scene(pattern: Path) -> Raster:

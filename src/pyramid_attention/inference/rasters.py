@@ -8,7 +8,7 @@ that is killed goes on with the row of tiles that it was at, and ends with the s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,14 @@ from PIL import Image
 
 from ..classes import IGNORE
 from ..errors import UserError, require
-from ..files import owned, scratch
-from ..images import Raster, Span
+from ..files import owned, scratch, whole_file
+from ..images import Raster, Span, open_raster
+from .predict import PredictSummary
 from .row_store import RowStore
+from .segmentation import Segmentation
 from .segmenter import Segmenter
+from .sinks import Claim, FileSink, Output
+from .sources import FileSource, Item, version_of
 
 
 @dataclass
@@ -133,7 +137,7 @@ def segment_raster(
     *,
     bands: Sequence[int] | None = None,
     confidence: Path | None = None,
-    key: Any = None,
+    put: Callable[[Path], AbstractContextManager[Path]] = whole_file,
     on_rows: Callable[[int], None] | None = None,
 ) -> RasterResult:
     """Segment a raster and write the result, and go on where an earlier call was killed.
@@ -144,7 +148,7 @@ def segment_raster(
         labels: the file to be written; its suffix says the format (`.tif`, `.zarr`).
         bands: of the raster, in the network's order, by their places from 0; all by default.
         confidence: the file for the labels' probabilities.
-        key: what else, beside raster and options, decides the result, as plain JSON: the model's digest.
+        put: gives a temporary path for a file that is to appear whole.
         on_rows: called with the number of rows as they are done, those of an earlier call at once.
 
     Raises:
@@ -153,15 +157,12 @@ def segment_raster(
     """
     require(f"writing {labels.name}", "zarr" if labels.suffix == ".zarr" else "rasterio")
     reader = RasterReader(raster, bands)
-    size = raster.height, raster.width
-    state = raster.path.stat() if raster.path.exists() else None
     about = {
         "raster": str(raster.path.resolve()),
-        "state": None if state is None else [state.st_size, state.st_mtime_ns],
+        "version": version_of(raster.path),
         "bands": None if bands is None else list(bands),
-        "options": repr(segmenter.options),
+        "made_by": segmenter.identity,
         "confidence": confidence is not None,
-        "key": key,
     }
     folder = labels.parent / f".pan-rows-{labels.name[:100]}"
     with owned(folder, "raster") as place:
@@ -180,10 +181,9 @@ def segment_raster(
                 store.append(np.stack(layers))
                 if on_rows is not None:
                     on_rows(len(found))
-        palette = segmenter.classes.palette()
-        _write(labels, store, 0, size, raster, palette)
+        _write(labels, store, 0, raster, segmenter.classes.palette(), put)
         if confidence is not None:
-            _write(confidence, store, 1, size, raster, None)
+            _write(confidence, store, 1, raster, None, put)
         store.remove()
     with suppress(OSError):
         folder.rmdir()  # where an earlier call made it
@@ -191,8 +191,14 @@ def segment_raster(
 
 
 def _write(
-    path: Path, store: RowStore, band: int, size: tuple[int, int], raster: Raster, palette: NDArray[np.uint8] | None
+    path: Path,
+    store: RowStore,
+    band: int,
+    raster: Raster,
+    palette: NDArray[np.uint8] | None,
+    put: Callable[[Path], AbstractContextManager[Path]],
 ) -> None:
+    size = raster.height, raster.width
     if path.suffix == ".zarr":
         from ..images.ome_zarr import write_ome_zarr
 
@@ -202,5 +208,85 @@ def _write(
         return
     from ..images.cog import write_cog
 
-    nodata = IGNORE if palette is not None else None
-    write_cog(path, store.read(band), size, raster.place, nodata=nodata, palette=palette)
+    with put(path) as temporary:
+        nodata = IGNORE if palette is not None else None
+        write_cog(temporary, store.read(band), size, raster.place, nodata=nodata, palette=palette)
+
+
+def predict_rasters(
+    segmenter: Segmenter,
+    source: FileSource,
+    sink: FileSink,
+    *,
+    confidence: bool = False,
+    on_done: Callable[[], None] | None = None,
+) -> PredictSummary:
+    """Segment rasters one after the other into the folder of a sink; one that is broken does not stop the rest.
+
+    Args:
+        segmenter: the model.
+        source: whose items are all rasters.
+        sink: with the outputs of `raster_outputs`, entered already.
+        confidence: write the labels' probabilities as a second raster.
+        on_done: called after each raster.
+
+    Raises:
+        UserError: a result would replace a file that we did not write, or the disk is full.
+    """
+    sink.check(source)
+    summary = PredictSummary(failed=list(source.failed))
+    for item in source:
+        claim = sink.claim(item)
+        if claim is Claim.OURS:
+            try:
+                _predict_one(segmenter, item, sink, confidence)
+            except UserError as error:
+                sink.give_up(item)
+                summary.failed.append((item.place, str(error)))
+            else:
+                sink.finish(item)
+                summary.done += 1
+        elif claim is Claim.DONE:
+            summary.done += 1
+        else:
+            summary.elsewhere += 1
+        if on_done is not None:
+            on_done()
+    return summary
+
+
+def _predict_one(segmenter: Segmenter, item: Item, sink: FileSink, confidence: bool) -> None:
+    raster = open_raster(Path(item.place))
+    try:
+        if len(raster.bands) != 3 or raster.dtype != np.uint8:
+            raise UserError(
+                f"{item.place} has {len(raster.bands)} bands of {raster.dtype} ({', '.join(raster.bands)}), and the"
+                " model takes 3 of uint8: red, green, blue"
+            )
+        result = segment_raster(
+            segmenter,
+            raster,
+            sink.folder / f"{item.name}{raster_suffix(Path(item.place))}",
+            confidence=sink.folder / f"{item.name}_confidence.tif" if confidence else None,
+            put=lambda path: sink.put(path.relative_to(sink.folder).as_posix(), item.version),
+        )
+    finally:
+        raster.close()
+    if result.damaged:
+        more = f" and {len(result.damaged) - 1} more places" if len(result.damaged) > 1 else ""
+        raise UserError(f"{result.damaged[0]}{more}; there the result {result.labels} holds no data, the rest is done")
+
+
+def raster_suffix(path: Path) -> str:
+    """What the label map of a raster is written as: OME-Zarr for OME-Zarr, GeoTIFF for all else."""
+    return ".zarr" if path.suffix == ".zarr" else ".tif"
+
+
+def raster_outputs(confidence: bool) -> list[Output]:
+    """The files that are written of a raster, for a `FileSink`."""
+    endings = [".tif", *(["_confidence.tif"] if confidence else [])]
+    return [Output(ending, _written_by_rows) for ending in endings]
+
+
+def _written_by_rows(segmentation: Segmentation) -> bytes:
+    raise NotImplementedError("a raster's result is written a few rows at a time")

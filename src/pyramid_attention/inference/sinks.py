@@ -209,6 +209,10 @@ class FileSink:
         for output in self._outputs:
             with self.put(item.name + output.ending, item.version) as temporary:
                 temporary.write_bytes(output.encode(segmentation))
+        self.finish(item)
+
+    def finish(self, item: Item) -> None:
+        """Note that all results of an item that was ours are there."""
         self._manifest.give_back(item.name)
 
     def give_up(self, item: Item, reason: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import UserError
-from ..images import IMAGE_SUFFIXES, ImageReader, open_image
+from ..images import IMAGE_SUFFIXES, ImageReader, is_raster, open_image
 
 Failure = tuple[str, str]
 """An input that could not be segmented, and one line that says why."""
@@ -76,6 +76,12 @@ class FileSource:
     def __iter__(self) -> Iterator[Item]:
         return iter(self.items)
 
+    def apart(self) -> tuple[FileSource, FileSource]:
+        """Images that are decoded whole (with the failed inputs), and rasters, which are read by windows."""
+        rasters = [item for item in self.items if is_raster(Path(item.place))]
+        whole = [item for item in self.items if item not in rasters]
+        return FileSource(whole, self.failed, self.max_pixels), FileSource(rasters)
+
     def read(self, item: Item) -> ImageReader:
         """Decode a file.
 
@@ -128,10 +134,11 @@ def find_images(
                 " other into different folders"
             )
         named[name] = path
-    return FileSource([Item(name, str(path), _version(path)) for name, path in named.items()], failed, max_pixels)
+    return FileSource([Item(name, str(path), version_of(path)) for name, path in named.items()], failed, max_pixels)
 
 
-def _version(path: Path) -> str | None:
+def version_of(path: Path) -> str | None:
+    """What changes whenever a file does: its size and time of modification; None where there is no such file."""
     try:
         status = path.stat()
     except OSError:  # it has just gone, or is a link to nothing: reading it will say so
@@ -143,6 +150,9 @@ def _expand(given: str | Path, out: Path | None) -> Iterator[tuple[Path, Path]]:
     """The images of one input, each with its path relative to the input."""
     path = Path(given)
     results = None if out is None else out.resolve()
+    if is_raster(path):
+        yield path, Path(path.name.replace("{band}", "bands"))
+        return
     if path.is_dir():
         if path.resolve() == results:
             raise UserError(f"{path} is both input and output folder; choose another with --out")
@@ -163,7 +173,7 @@ def _expand(given: str | Path, out: Path | None) -> Iterator[tuple[Path, Path]]:
     images = [
         candidate
         for candidate in candidates
-        if candidate.suffix.lower() in IMAGE_SUFFIXES
+        if (candidate.suffix.lower() in IMAGE_SUFFIXES or is_raster(candidate))
         and candidate.is_file()
         and not (within and candidate.resolve().is_relative_to(within))
     ]

@@ -1,0 +1,84 @@
+"""Images and rasters, as they are found, into one folder of results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import UserError
+from ..images import open_raster, read_label_map
+from .predict import PredictSummary, predict
+from .rasters import predict_rasters, raster_outputs, raster_suffix
+from .segmenter import Segmenter
+from .sinks import CONFIDENCE, LABEL_MAP, FileSink, Output
+from .sources import FileSource
+from .vectors import SUFFIXES, write_polygons
+
+
+def predict_files(
+    segmenter: Segmenter,
+    source: FileSource,
+    folder: Path,
+    *,
+    outputs: Sequence[Output] = (),
+    confidence: bool = False,
+    polygons: Path | None = None,
+    min_area: float = 0.0,
+    resume: bool = False,
+    overwrite: bool = False,
+    on_done: Callable[[], None] | None = None,
+) -> PredictSummary:
+    """Segment images and rasters into a folder: label maps as PNG for the ones, on their own grid for the others.
+
+    Args:
+        segmenter: the model.
+        source: see `find_images`.
+        folder: of the results; see `FileSink`, also for `resume` and `overwrite`.
+        outputs: what is written of each image beside its label map; rasters have none of these.
+        confidence: write the labels' probabilities, too.
+        polygons: a file for the regions of the one image or raster there is.
+        min_area: of these regions, see `write_polygons`.
+        on_done: called after each image or raster.
+
+    Raises:
+        UserError: a result would replace a file that we did not write; polygons of several images, or in a format that
+            is not known; or the disk is full.
+    """
+    if polygons is not None and (source.count != 1 or polygons.suffix.lower() not in SUFFIXES):
+        raise UserError(
+            f"polygons={polygons} takes the regions of one image, in a file {' or '.join(SUFFIXES)}; there are"
+            f" {source.count} images"
+        )
+    images, rasters = source.apart()
+    summary = PredictSummary()
+    if images.items or images.failed:
+        every = [LABEL_MAP, *outputs, *([CONFIDENCE] if confidence else [])]
+        made_by = segmenter.identity
+        with FileSink(folder, every, made_by=made_by, resume=resume, overwrite=overwrite) as sink:
+            summary = predict(segmenter, images, sink, on_done=on_done)
+    if rasters.items:
+        if segmenter.options.max_size is None:  # what a model says of images: a raster is never one look at a scene
+            segmenter = Segmenter(segmenter.engine, replace(segmenter.options, max_size=0, tta=False))
+        every = raster_outputs(confidence)
+        made_by = segmenter.identity
+        with FileSink(folder, every, made_by=made_by, resume=resume, overwrite=overwrite) as sink:
+            found = predict_rasters(segmenter, rasters, sink, confidence=confidence, on_done=on_done)
+        summary = PredictSummary(
+            summary.done + found.done, summary.elsewhere + found.elsewhere, [*summary.failed, *found.failed]
+        )
+    if polygons is not None and summary.done:
+        (item,) = source.items
+        if images.items:
+            write_polygons(
+                polygons,
+                read_label_map(folder / f"{item.name}.png").astype("uint8"),
+                segmenter.classes,
+                min_area=min_area,
+            )
+        else:
+            raster = open_raster(folder / f"{item.name}{raster_suffix(Path(item.place))}", as_ids=True)
+            labels = raster.read((0, raster.height), (0, raster.width))[..., 0]
+            write_polygons(polygons, labels, segmenter.classes, raster.place, min_area=min_area)
+            raster.close()
+    return summary
