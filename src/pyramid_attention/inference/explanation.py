@@ -9,13 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..artifacts import Model, load_model
 from ..classes import ClassTable
+from ..errors import UserError, is_installed
+from ..images import as_reader
 from .engines import Engine
+from .segmenter import Segmenter
+from .upsample import best_labels
 
+if TYPE_CHECKING:
+    from ..models import SegmentationModel
+
+LARGEST = 4
+"""Classes for which relevance is found: those with the most pixels."""
 CELLS = 12
 """Covers along the longer side of an image; each is two cells wide, so that neighbours overlap by half."""
 BATCH = 8
@@ -41,6 +52,59 @@ class Explanation:
     maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     class_of_channels: Sequence[int] = ()
     relevance: Mapping[int, NDArray[np.float32]] = field(default_factory=dict)
+
+
+def explain(segmenter: Segmenter, image: NDArray[np.uint8], model: Model | SegmentationModel) -> Explanation:
+    """Find what the segmentation of an image rests on.
+
+    Args:
+        segmenter: of the model.
+        image: H×W×3 uint8; not segmented by tiles, but resized to the model's `max_size`.
+        model: whose network's attention is shown, where PyTorch is installed and its weights can be had.
+
+    Raises:
+        UserError: memory runs out.
+    """
+    plan = segmenter.plan(*image.shape[:2])
+    pixels = plan.prepare(as_reader(image))
+    height, width = plan.resized
+    logits = segmenter.engine(pixels[None])[0]
+    labels = best_labels(logits, *plan.axes(logits.shape[1:], plan.resized))
+    counts = np.bincount(labels.ravel(), minlength=256)[: len(segmenter.classes)]
+    shown = [label for label in np.argsort(-counts, kind="stable").tolist() if counts[label]][:LARGEST]
+    relevance = occlusion(segmenter.engine, pixels, shown)
+    step = max(1, -(-max(pixels.shape[:2]) // CELLS))
+    rows, columns = -(-height // step), -(-width // step)
+    maps, owners = _attention(model, pixels)
+    return Explanation(
+        pixels[:height, :width],
+        labels,
+        segmenter.classes,
+        maps,
+        owners,
+        {label: cells[:rows, :columns] for label, cells in relevance.items()},
+    )
+
+
+def _attention(
+    model: Model | SegmentationModel, pixels: NDArray[np.uint8]
+) -> tuple[dict[str, NDArray[np.float32]], list[int]]:
+    """The attention maps of a network, by name, and the classes of its channels; none where it cannot be had."""
+    if not all(map(is_installed, ("torch", "timm"))):
+        return {}, []
+    import torch
+
+    from ..models import SegmentationModel
+    from ..models.attention import attention_maps, class_of_channels
+
+    try:
+        network = model if isinstance(model, SegmentationModel) else load_model(model)
+    except UserError:  # an exported file of 8 bits, or another program's
+        return {}, []
+    with torch.inference_mode():
+        maps = attention_maps(network.eval(), network.normalise(torch.from_numpy(pixels[None])))
+    owners = class_of_channels(network).tolist() if maps and network.head is not None else []
+    return {name: found[0].numpy() for name, found in maps.items()}, owners
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:

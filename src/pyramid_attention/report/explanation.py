@@ -14,10 +14,6 @@ from ..errors import require
 from ..files import whole_file
 from ..inference.explanation import Explanation
 
-LARGEST = 4
-"""Classes whose relevance is shown: those with the most pixels."""
-
-
 def draw_explanation(explanation: Explanation, path: str | Path, title: str) -> None:
     """Draw the sheet.
 
@@ -54,7 +50,7 @@ def _panels(explanation: Explanation) -> list[tuple[str, Any]]:
     """Captions, and what draws under each."""
     one, maps = explanation, explanation.maps
     present = np.bincount(one.labels.ravel(), minlength=256)[: len(one.classes)]
-    largest = [label for label in np.argsort(-present, kind="stable").tolist() if label in one.relevance][:LARGEST]
+    largest = [label for label in np.argsort(-present, kind="stable").tolist() if label in one.relevance]
     panels: list[tuple[str, Any]] = [
         ("The image\n", partial(_show, image=one.image)),
         ("The segmentation:\n" + _few(one), partial(_show, image=one.classes.colourise(one.labels))),
