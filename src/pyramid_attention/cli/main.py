@@ -26,6 +26,7 @@ from .convert_checkpoint import convert_checkpoint
 from .data import data_app
 from .demo import demo
 from .eval import evaluate
+from .explain import explain
 from .export import export
 from .models import models
 from .predict import predict
@@ -49,6 +50,7 @@ app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("predict")(predict)
 app.command("export")(export)
+app.command("explain")(explain)
 app.command("serve")(serve)
 app.command("models")(models)
 app.command("bench")(bench)

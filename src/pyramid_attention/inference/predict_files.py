@@ -64,9 +64,7 @@ def predict_files(
         made_by = segmenter.identity
         with FileSink(folder, every, made_by=made_by, resume=resume, overwrite=overwrite) as sink:
             found = predict_rasters(segmenter, rasters, sink, confidence=confidence, on_done=on_done)
-        summary = PredictSummary(
-            summary.done + found.done, summary.elsewhere + found.elsewhere, [*summary.failed, *found.failed]
-        )
+        summary = PredictSummary(summary.done + found.done, [*summary.failed, *found.failed])
     if polygons is not None and summary.done:
         (item,) = source.items
         if images.items:

@@ -7,6 +7,7 @@ that is killed goes on with the row of tiles that it was at, and ends with the s
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
@@ -235,23 +236,26 @@ def predict_rasters(
     """
     sink.check(source)
     summary = PredictSummary(failed=list(source.failed))
-    for item in source:
-        claim = sink.claim(item)
-        if claim is Claim.OURS:
+    waiting = list(source)
+    while waiting:
+        elsewhere: list[Item] = []
+        for item in waiting:
+            claim = sink.claim(item)
+            if claim is Claim.ELSEWHERE:
+                elsewhere.append(item)
+                continue
             try:
-                _predict_one(segmenter, item, sink, confidence)
-            except UserError as error:
-                sink.give_up(item)
-                summary.failed.append((item.place, str(error)))
-            else:
-                sink.finish(item)
+                if claim is Claim.OURS:
+                    _predict_one(segmenter, item, sink, confidence)
+                    sink.finish(item)
                 summary.done += 1
-        elif claim is Claim.DONE:
-            summary.done += 1
-        else:
-            summary.elsewhere += 1
-        if on_done is not None:
-            on_done()
+            except UserError as error:
+                sink.give_up(item, str(error))
+                summary.failed.append((item.place, str(error)))
+            if on_done is not None:
+                on_done()
+        waiting = elsewhere
+        time.sleep(1 if waiting else 0)  # the process that has them may end without them
     return summary
 
 

@@ -14,6 +14,7 @@ from ..errors import require
 from ..files import whole_file
 from ..inference.explanation import Explanation
 
+
 def draw_explanation(explanation: Explanation, path: str | Path, title: str) -> None:
     """Draw the sheet.
 
