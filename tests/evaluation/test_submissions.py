@@ -268,8 +268,8 @@ def test_only_what_was_asked_for_is_packed_and_twice_the_same(
         (["--submission", "vok"], "there is no benchmark 'vok' to submit to. Did you mean 'voc'?"),
         (["--submission", "voc"], "ADE_test_00000001.jpg is not named as PASCAL VOC names its images"),
         (["--submission", "ade20k"], "the model has 21 classes but ADE20K 150; send in a model that was trained on"),
-        (["--submission", "ade20k", "--overlay"], "leave out --overlay and --confidence"),
-        (["--submission", "ade20k", "--confidence"], "leave out --overlay and --confidence"),
+        (["--submission", "ade20k", "--overlay"], "leave out --overlay, --confidence and --polygons"),
+        (["--submission", "ade20k", "--confidence"], "leave out --overlay, --confidence and --polygons"),
     ],
 )
 def test_mistakes_are_one_line(

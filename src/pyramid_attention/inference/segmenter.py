@@ -6,9 +6,8 @@ gets.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
+import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -100,10 +99,12 @@ class Segmenter:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What its results depend on besides the images, as plain JSON: the model's digest, and options."""
-        metadata = json.dumps([self.classes.to_dict(), self.metadata], sort_keys=True)
+        """What the results depend on besides the images, as plain JSON: the model's digest, and options."""
+        info = self.engine.info
+        # A network that was not saved has no digest: nothing made by another is taken for made by it.
+        model = info.weights_sha256 or f"not saved, {secrets.token_hex(16)}"
         options = {name: getattr(self.options, name) for name in ("tta", "tile", "overlap", "precision")}
-        return {"model": hashlib.sha256(metadata.encode()).hexdigest(), "max_size": self.max_size, **options}
+        return {"model": model, "classes": list(self.classes.names), "max_size": self.max_size, **options}
 
     def plan(self, height: int, width: int) -> Plan:
         """How an image of so many pixels is segmented."""
