@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from ..files import make_folder, scratch
+from .hub import upload
 from .info import ModelInfo
 from .integrity import check_bytes, read_bytes
 from .locate import CARD, CONFIG, WEIGHTS
@@ -128,22 +129,9 @@ def push_model(
     Raises:
         UserError: the hub cannot be reached or refuses.
     """
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    with scratch(tempfile.gettempdir()) as folder:
-        save_model(network, folder / "model", **facts)
-        try:
-            huggingface_hub.create_repo(repo_id, private=private, token=token, exist_ok=True)
-            huggingface_hub.upload_folder(
-                repo_id=repo_id,
-                folder_path=folder / "model",
-                token=token,
-                revision=branch,
-                commit_message=commit_message,
-            )
-        except (HfHubHTTPError, HFValidationError, OSError) as error:
-            raise UserError(f"cannot upload to '{repo_id}' on the Hugging Face hub ({error}); log in first") from error
+    with scratch(tempfile.gettempdir()) as place:
+        save_model(network, place / "model", **facts)
+        upload(place / "model", repo_id, private, token, branch, commit_message)
 
 
 def model_card(info: ModelInfo, network: str, parameters: int) -> str:

@@ -1,6 +1,6 @@
 """Where a saved model is: a path, the name of a packaged model, or a name on the Hugging Face hub.
 
-This is the only place that looks at how a model's file is called, and the only one that asks the hub.
+This is the only place that looks at how a model's file is called.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..errors import UserError, require
+from ..errors import UserError
+from .hub import download
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 """The files of a model folder."""
@@ -88,7 +89,10 @@ def locate(
         raise UserError(f"{path} is not a model; name {known} or an .onnx file of 'pan export'")
     if isinstance(model, str) and _may_be_on_hub(model):
         files = [CONFIG, WEIGHTS] if weights else [CONFIG]
-        return Located("folder", _download(model, files, revision, token, cache_dir, local_files_only))
+        folder = download(model, files, revision, token, cache_dir, local_files_only)
+        if not (folder / CONFIG).is_file():
+            raise UserError(f"'{model}' on the Hugging Face hub is no model of pyramid-attention: it holds no {CONFIG}")
+        return Located("folder", folder)
     names = " or ".join(PACKAGED)
     raise UserError(f"there is no model {path}; name {known}, an .onnx file, {names}, or 'owner/name' on the hub")
 
@@ -99,36 +103,3 @@ def _may_be_on_hub(name: str) -> bool:
         return False
     path = Path(name)
     return not path.parent.exists() and path.parent.name != RUNS and path.suffix not in (".onnx", ".safetensors", ".pt")
-
-
-def _download(
-    name: str,
-    files: list[str],
-    revision: str | None,
-    token: str | bool | None,
-    cache_dir: str | os.PathLike[str] | None,
-    local_files_only: bool,
-) -> Path:
-    """The folder of a model of the hub, in the cache."""
-    require(f"the model {name} of the Hugging Face hub", "huggingface_hub")
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    try:
-        found = huggingface_hub.snapshot_download(
-            name,
-            allow_patterns=files,
-            revision=revision,
-            token=token,
-            cache_dir=None if cache_dir is None else Path(cache_dir),
-            local_files_only=local_files_only,
-        )
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"there is no model {name} here, and '{name}' cannot be had from the Hugging Face hub ({reason})"
-        ) from error
-    folder = Path(found)
-    if not (folder / CONFIG).is_file():
-        raise UserError(f"'{name}' on the Hugging Face hub is no model of pyramid-attention: it holds no {CONFIG}")
-    return folder
