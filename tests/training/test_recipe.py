@@ -1,12 +1,21 @@
 """Recipes: what they hold, how they are combined, and what a mistake in one says."""
 
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 import yaml
 
 from pyramid_attention.errors import UserError
 from pyramid_attention.training import Recipe, list_recipes, load_recipe
+from pyramid_attention.training.recipe import (
+    ChangedModelRecipe,
+    CommonFields,
+    DataRecipe,
+    ModelRecipe,
+    TrainRecipe,
+    dotted,
+)
 
 
 def test_the_built_in_recipes() -> None:
@@ -95,6 +104,36 @@ def test_a_broken_file_is_one_line(tmp_path: Path, text: str) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="No such file"):
         load_recipe(tmp_path / "none.yaml")
+
+
+def test_the_keywords_of_train_are_fields_with_the_types_of_the_recipe() -> None:
+    groups = {"data": DataRecipe, "model": ModelRecipe, "train": TrainRecipe}
+    for name, type_ in get_type_hints(CommonFields).items():
+        (dotted_name,) = dotted({name: None})
+        group, _, field = dotted_name.rpartition(".")
+        assert get_type_hints(groups.get(group, Recipe))[field] == type_, name
+
+
+def test_a_trained_model_can_be_changed_in_what_a_network_is_described_by() -> None:
+    described = set(ModelRecipe.model_fields)
+    assert set(ChangedModelRecipe.model_fields) == described - {"backbone"}  # with one it is described afresh
+    recipe = load_recipe("camvid", {"model.init": "there", "model.options.gate": "none"})
+    assert recipe.model == ChangedModelRecipe(init="there", options={"gate": "none"})
+    assert load_recipe(recipe, {"train.epochs": 2}).model == recipe.model
+    anew = load_recipe("camvid", {"model.init": "there", "model.backbone": "resnet34"}).model
+    assert isinstance(anew, ModelRecipe)
+    assert (anew.init, anew.backbone, anew.options["channels"]) == ("there", "resnet34", 64)
+
+
+def test_a_recipe_without_a_network_is_saved_and_read(tmp_path: Path) -> None:
+    recipe = Recipe(model=None)
+    recipe.save(tmp_path / "recipe.yaml")
+    assert load_recipe(tmp_path / "recipe.yaml") == recipe
+
+
+def test_the_order_of_classes_is_a_difference() -> None:
+    one, other = ({"data.classes": {name: ["x"] for name in names}} for names in ("ab", "ba"))
+    assert load_recipe("camvid", one).differences(load_recipe("camvid", other)) == ["data.classes"]
 
 
 def test_differences_of_equal_recipes_are_none() -> None:

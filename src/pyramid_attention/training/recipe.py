@@ -172,7 +172,7 @@ class CommonFields(TypedDict, total=False):
     """
 
     seed: int
-    init: str
+    init: str | None
     architecture: str
     backbone: str
     pretrained: bool | str
