@@ -45,6 +45,6 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     exec(compile(code, str(PAGE), "exec"), names)
     made = {path.name for path in (tmp_path / "runs").iterdir()}
     assert made == {"mine", "again", "discs"}
-    assert {path.name for path in tmp_path.glob("*.onnx")} == {"mine.onnx", "discs.onnx"}
+    assert {path.name for path in tmp_path.glob("*.onnx")} == {"mine.onnx", "last.onnx"}
     said = capsys.readouterr().out.splitlines()
     assert said[-1] == re.findall(r"# (the recipe has no field .*)", code)[0]

@@ -16,6 +16,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime's, which wri
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from .artifacts import load_model
     from .classes import ClassTable
     from .evaluation import evaluate
     from .export import export
@@ -32,6 +33,7 @@ __all__ = [
     "build_model",
     "evaluate",
     "export",
+    "load_model",
     "train",
 ]
 
@@ -43,6 +45,7 @@ _HOMES = {
     "build_model": ".models",
     "evaluate": ".evaluation",
     "export": ".export",
+    "load_model": ".artifacts",
     "train": ".training",
 }
 

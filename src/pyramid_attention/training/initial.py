@@ -42,18 +42,19 @@ class Start:
 
 
 def describe(model: ModelRecipe | ChangedModelRecipe | None) -> ModelRecipe:
-    """A recipe's network described afresh, where it is that of a trained model with changes.
+    """Describe a recipe's network afresh, where it is that of a trained model with changes; reads no weights.
 
     Raises:
-        UserError: there is no such model, or it takes other images than RGB; or the recipe describes no network.
+        UserError: there is no such model, it takes other images than RGB, or does not say how it was built; or the
+            recipe describes no network.
     """
     if model is None:
         raise UserError("the recipe describes no network (its run was begun with one from Python); give it as network=")
     if isinstance(model, ModelRecipe):
         return model
     network = dict(read_info(model.init).network)
-    if network.pop("in_channels") != 3:
-        raise UserError(f"{model.init} takes images of other channels than RGB, which training does not read")
+    if network.pop("in_channels", None) != 3:
+        raise UserError(f"{model.init} is no network for RGB images that says how it was built, and training needs one")
     if network["architecture"] is None:
         del network["architecture"]
     else:
@@ -65,7 +66,7 @@ def describe(model: ModelRecipe | ChangedModelRecipe | None) -> ModelRecipe:
 
 
 def build_network(model: ModelRecipe, classes: ClassTable, seed: int) -> SegmentationModel:
-    """The network that a recipe describes, as it is before training."""
+    """Make the network that a recipe describes, as it is before training."""
     torch.manual_seed(seed)
     network = build_model(
         model.architecture,
@@ -124,7 +125,7 @@ def start_from(network: SegmentationModel, trained: SegmentationModel) -> Start:
 
 
 def _same_classes(new: ClassTable | None, old: ClassTable | None) -> list[tuple[int, int]]:
-    """Pairs (place in the new table, place in the old) of the classes of the same name, in whatever case."""
+    """Return pairs (place in the new table, place in the old) of the classes of the same name, in whatever case."""
     places = {name.casefold(): place for place, name in enumerate(old.names if old else ())}
     names = enumerate(new.names if new else ())
     return [(place, places[name.casefold()]) for place, name in names if name.casefold() in places]
