@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import require
+from ..errors import UserError, require
 from .options import DataFormat
 
 
@@ -33,6 +33,12 @@ def export(
             " model was trained on.",
         ),
     ] = None,
+    web: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a page that runs M in the browser, not a single file.")
+    ] = None,
+    webgpu: Annotated[
+        bool, typer.Option("--webgpu", help="With --web: the page can also run M on a graphics card.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The .onnx file; by default in the model folder.")
     ] = None,
@@ -41,6 +47,11 @@ def export(
 
     The file is compared with the model before it is kept. It needs no PyTorch: pan predict PHOTO --model FILE.
     """
+    if web is not None:
+        _write_page(model, web, webgpu, only_web=not (int8 or calibrate or max_size or out))
+        return
+    if webgpu:
+        raise UserError("webgpu= is for web=; add --web DIR, or leave it out")
     require("pan export", "torch", "timm", "onnx", "onnxscript")
     from ..export import export as export_model
 
@@ -66,3 +77,17 @@ def export(
             f" {cost.before:.2%} before, {cost.after:.2%} after, on {cost.images} images of val"
         )
     print(f"{done.path} ({done.path.stat().st_size / 1e6:.1f} MB); use it:  pan predict PHOTO --model {done.path}")
+
+
+def _write_page(model: str, folder: Path, webgpu: bool, only_web: bool) -> None:
+    from ..serving.web import write_web
+
+    if not only_web:
+        raise UserError(f"web= writes a page of a model as it is; first: pan export {model} with the other options")
+    done = write_web(model, folder, webgpu=webgpu)
+    if done.missing is not None:
+        print(f"the runtime is missing ({done.missing}); {folder / 'README.md'} says how to get it", file=sys.stderr)
+    print(
+        f"{done.folder} ({done.size / 1e6:.1f} MB); look at it:  python -m http.server --bind 127.0.0.1 --directory"
+        f" {done.folder}"
+    )

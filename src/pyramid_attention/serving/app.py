@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -12,14 +14,26 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
+from ..inference import Segmenter
 from .guard import Guard, refusal
 from .inference_protocol import inference_routes
 from .label_studio import label_studio_routes
 from .limits import Refused
+from .models import model_entry
 from .segment_route import segment_routes
 from .service import Service
 
 HEALTH = ("/health", "/v2/health/live", "/v2/health/ready")
+PAGE = Path(__file__).with_name("page")
+PAGE_FILES = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/segmentation.js": ("segmentation.js", "text/javascript; charset=utf-8"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+    "/example.jpg": ("example.jpg", "image/jpeg"),
+}
+"""The page, and nothing else of the disk: by path, the file and its media type."""
 
 
 def create_app(service: Service, api_key: str | None = None) -> ASGIApp:
@@ -45,6 +59,13 @@ def create_app(service: Service, api_key: str | None = None) -> ASGIApp:
     )
     for routes in (segment_routes(service), inference_routes(service), label_studio_routes(service)):
         app.include_router(routes)
+
+    for path, (name, kind) in PAGE_FILES.items():
+        app.add_api_route(path, _sends((PAGE / name).read_bytes(), kind), include_in_schema=False)
+
+    @app.get("/models.json", include_in_schema=False)
+    async def page_models() -> dict[str, Any]:
+        return page_config(service.segmenters)
 
     @app.get("/metrics", response_class=Response, tags=["operation"])
     async def metrics() -> Response:
@@ -75,4 +96,13 @@ def create_app(service: Service, api_key: str | None = None) -> ASGIApp:
     async def on_failure(_: Request, error: Exception) -> Response:
         return answer(Refused(500, "the server failed; its log says more"))
 
-    return Guard(app, service, api_key, HEALTH)
+    return Guard(app, service, api_key, (*HEALTH, *PAGE_FILES))
+
+
+def _sends(content: bytes, kind: str) -> Callable[[], Response]:
+    return lambda: Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
+
+
+def page_config(segmenters: Mapping[str, Segmenter]) -> dict[str, Any]:
+    """What the page has to know where the network runs on its server."""
+    return {"runs": "server", "models": [model_entry(name, one) for name, one in segmenters.items()]}

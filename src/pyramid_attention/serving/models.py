@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..artifacts import Model, locate
+from ..artifacts import Located, locate
 from ..errors import UserError, require
 from ..inference import Segmenter, SegmenterOptions
 
@@ -32,7 +33,9 @@ def load_models(models: Sequence[str], options: SegmenterOptions, scratch: Path)
     """
     found: dict[str, Segmenter] = {}
     for given in models:
-        name, model = _named(given)
+        name, equals, model = given.partition("=")
+        if not equals or Path(given).exists():
+            name, model = model_name(given), given
         if name in found:
             raise UserError(f"two models are called '{name}'; name one otherwise: OTHER={model}")
         segmenter = Segmenter.load(exported(model, scratch / f"{name}.onnx"), replace(options))
@@ -41,16 +44,15 @@ def load_models(models: Sequence[str], options: SegmenterOptions, scratch: Path)
     return found
 
 
-def _named(given: str) -> tuple[str, str]:
-    name, equals, model = given.partition("=")
-    if equals and not Path(given).exists():
-        return name, model
-    path = Path(given)
-    own = [part for part in (path.stem if path.suffix == ".onnx" else path.name, path.resolve().parent.name) if part]
-    return next((part for part in own if part not in NAMELESS), own[0]), given
+def model_name(model: str) -> str:
+    """What a model is called: by its name, its file's, or the folder's around files and folders called "model"."""
+    path = Path(model)
+    own = path.stem if path.suffix == ".onnx" else path.name
+    around = path.resolve().parent.name
+    return around if around and own in NAMELESS else own
 
 
-def exported(model: str, out: Path) -> Model:
+def exported(model: str, out: Path) -> Located:
     """The exported file of a model, written to `out` if it is not one already.
 
     A process of its own exports, so that PyTorch's memory is not the server's.
@@ -68,4 +70,14 @@ def exported(model: str, out: Path) -> Model:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(done.stderr.strip().rpartition("\n")[2].removeprefix("pan: "))
-    return out
+    return Located("onnx", out)
+
+
+def model_entry(name: str, segmenter: Segmenter) -> dict[str, Any]:
+    """What is told of a model, as JSON."""
+    return {
+        "name": name,
+        "classes": list(segmenter.classes.names),
+        "colours": [list(colour) for colour in segmenter.classes.colours],
+        "max_size": segmenter.max_size,
+    }

@@ -15,12 +15,13 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from ..errors import nearest
-from ..images import encode_image, encode_label_map
+from ..images import encode_label_map
 from ..inference import Segmentation
 from ..inference.polygons import polygons, to_geojson
-from ..inference.writers import confidence_image
+from ..inference.sinks import CONFIDENCE
 from .encodings import coco_rle
 from .limits import FORMATS, Refused
+from .models import model_entry
 from .openapi import BINARY, EXAMPLE, FORM, PARAMETERS, REFUSALS
 from .service import Service
 
@@ -170,7 +171,7 @@ def describe(segmentation: Segmentation, model: str, options: Options) -> dict[s
         )
     ]
     if options.confidence:
-        grey = encode_image(confidence_image(segmentation.confidence), "PNG")
+        grey = CONFIDENCE.encode(segmentation)
         result["confidence"] = {"mean": sums.sum() / labels.size, "png": base64.b64encode(grey).decode()}
     if options.polygons:
         result["polygons"] = to_geojson(polygons(labels, options.tolerance), segmentation.classes)
@@ -240,17 +241,7 @@ def segment_routes(service: Service) -> APIRouter:
         },
     )
     async def models() -> dict[str, Any]:
-        return {
-            "default": service.default,
-            "models": [
-                {
-                    "name": name,
-                    "classes": list(segmenter.classes.names),
-                    "colours": [list(colour) for colour in segmenter.classes.colours],
-                    "max_size": segmenter.max_size,
-                }
-                for name, segmenter in service.segmenters.items()
-            ],
-        }
+        entries = [model_entry(name, segmenter) for name, segmenter in service.segmenters.items()]
+        return {"default": service.default, "models": entries}
 
     return router
