@@ -24,6 +24,7 @@ from pyramid_attention.data import Dataset
 from pyramid_attention.data.samples import DecodedSample
 from pyramid_attention.errors import UserError
 from pyramid_attention.training import Recipe, load_recipe
+from pyramid_attention.training.autoconfigure import configure, gather_facts
 from pyramid_attention.training.initial import build_network, describe
 from pyramid_attention.training.loaders import build_loaders, open_samples
 from pyramid_attention.training.recipe import FIELDS
@@ -103,6 +104,11 @@ def mask_of_extra(recipe: Recipe, folder: Path) -> Any:
 def broken_file_is_found(recipe: Recipe, folder: Path) -> bool:
     (on_disk(folder) / "images" / "val" / "val.png").write_bytes(b"broken")
     return "val.png" in str(read_from(folder, recipe))
+
+
+def crop_that_is_chosen(recipe: Recipe) -> Any:
+    facts = gather_facts(network(recipe), [gradient()], len(CLASSES), CPU)
+    return configure(recipe, facts)[0].data.crop
 
 
 def times_decoded(recipe: Recipe) -> int:
@@ -218,6 +224,7 @@ def of_trainer(name: str) -> Callable[[Recipe, Path], Any]:
 
 CASES = [
     Case("seed", 7, lambda r, _: first_weight(r) == first_weight(BASE), True, False),
+    Case("auto", ["data.crop"], lambda r, _: crop_that_is_chosen(r), (16, 24), (32, 32)),
     Case("data.path", "else", lambda r, _: r.differences(BASE), [], ["data.path"]),  # a record; `resolve` fills it in
     Case("data.format", "voc", lambda r, f: "not in" in str(read_from(on_disk(f), r)), False, True),
     Case("data.options", {"train": 3}, lambda r, _: len(drawn(r).split("train")), 1000, 3),

@@ -85,7 +85,8 @@ def test_a_recipe_takes_the_network_of_the_trained_model(tmp_path, trained):
     changed = described(output_stride=32, options={"gate": "none"})
     assert changed == plain.model_copy(update={"output_stride": 32, "options": {**plain.options, "gate": "none"}})
     other = described(backbone="resnet34")  # described afresh
-    assert (other.backbone, other.options, other.init) == ("resnet34", {}, str(trained))
+    assert (other.backbone, other.init) == ("resnet34", str(trained))
+    assert other.options == {"channels": 64, "gate": "none"}  # the recipe's
     (tmp_path / "mine.yaml").write_text(f"base: finetune\nmodel: {{init: {trained}, options: {{low_kernel: 1}}}}\n")
     mine = described(tmp_path / "mine.yaml")
     assert mine == plain.model_copy(update={"options": {**plain.options, "low_kernel": 1}})

@@ -26,6 +26,8 @@ from pyramid_attention.cli import main
 from pyramid_attention.data import Dataset
 from pyramid_attention.errors import UserError
 from pyramid_attention.models import SegmentationModel
+from pyramid_attention.training import budget
+from pyramid_attention.training.budget import Speed
 from pyramid_attention.training.run_folder import COLUMNS, RunFolder
 from pyramid_attention.training.task import SegmentationTask
 from support import OWNING, WRITING, end, other_process, set_options
@@ -38,6 +40,7 @@ TINY = {
     "model.options.channels": 8,
     "train.batch_size": 3,
     "train.epochs": 2,
+    "train.channels_last": False,
 }
 LONGER = {**TINY, "train.epochs": 3, "train.ema": 0.9}
 
@@ -289,6 +292,33 @@ def test_each_image_is_decoded_once_in_a_run(tmp_path: Path) -> None:
 # Killed and resumed
 
 
+def test_a_budget_decides_the_epochs_and_the_recipe_says_why(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fields that are given stay; the others follow from the data, and a resumed run keeps what was decided."""
+    fields = {name: value for name, value in TINY.items() if name not in ("data.crop", "train.epochs")}
+    run = tmp_path / "run"
+    monkeypatch.setattr(budget, "measure", lambda *_: Speed(step=600, validation=60))
+    train(tiny_data, "finetune", fields=fields, budget="1h", out=run, device="cpu")
+    text = (run / "recipe.yaml").read_text()
+    recipe = yaml.safe_load(text)
+    assert recipe["auto"] == []
+    assert recipe["data"]["crop"] == [64, 32]  # the median image is 65×53
+    assert recipe["train"]["batch_size"] == 3
+    assert recipe["train"]["epochs"] == len(rows(run)) == 2
+    assert "epochs: 2  # what a budget of 60 min buys at 6e+02 s a step, 2 steps an epoch" in text
+    train(tiny_data, "finetune", fields=fields, budget="2h", out=run, resume=True, device="cpu")
+    assert (run / "recipe.yaml").read_text() == text
+
+
+def test_an_architecture_without_the_recipes_options_trains(tiny_data: Path, tmp_path: Path, capfd) -> None:
+    fields = {**TINY, "model.architecture": "unet", "train.epochs": 1}
+    del fields["model.options.channels"]
+    train(tiny_data, "finetune", fields=fields, out=tmp_path / "run", device="cpu")
+    assert "unet has no channels, gate; the recipe's is left out" in capfd.readouterr().err
+    assert yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())["model"]["options"] == {}
+
+
 def command(data: Path, run: Path, *more: str) -> list[str]:
     return [
         *(sys.executable, "-m", "pyramid_attention.cli", "train", str(data), "--recipe", "finetune"),
@@ -392,6 +422,7 @@ def test_a_damaged_checkpoint_is_named(finished: Path, tiny_data: Path, tmp_path
         ({"model.backbone": "resnet18x"}, "resnet18"),
         ({"model.options.chanels": 8}, "channels"),
         ({"data.options.seed": 1}, "belong to shapes"),
+        ({"auto": ["data.flip"]}, "recipe field 'auto'"),
         ({"model.options.backbone": "resnet34"}, "backbone is no option"),
     ],
 )

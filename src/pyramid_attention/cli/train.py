@@ -19,6 +19,9 @@ def train(
     init: Annotated[
         str | None, typer.Option(metavar="M", help="A trained model to start from: its network and its weights.")
     ] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="How long the run may take: 30m, 1h30m. It decides the epochs.")
+    ] = None,
     fields: Fields = None,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run folder; by default runs/NAME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the run folder.")] = False,
@@ -40,6 +43,7 @@ def train(
         resume=resume,
         format=format,
         device=device,
+        budget=budget,
         fields=asked if init is None else {"model.init": init, **asked},
     )
     print(f"best: mIoU {result.best_miou:.2%} on '{result.val_split}' after epoch {result.best_epoch}")

@@ -8,6 +8,7 @@ built (`initial.describe`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,6 +24,10 @@ from .recipe_files import WHOLE, lay_over, read_tree, tree_of
 Positive = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OutputStride = Literal[8, 16, 32]
+Auto = Literal[
+    "data.crop", "data.scale", "train.batch_size", "train.learning_rate", "train.epochs", "train.validate_every"
+]
+"""Fields that can follow from the data and the machine, see `autoconfigure.py`."""
 
 
 def _are_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -136,6 +141,7 @@ class Recipe(_Group):
     """A whole recipe; `model` is None for a network that was given to `train` as an object."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    auto: tuple[Auto, ...] = Field((), description="fields that follow from the data and the machine")
     data: DataRecipe = DataRecipe()
     model: (
         Annotated[
@@ -149,14 +155,29 @@ class Recipe(_Group):
         """The same recipe, resolved for the data set at `path`."""
         return self.model_copy(update={"data": self.data.model_copy(update={"path": path, "format": format})})
 
-    def to_yaml(self) -> str:
-        """As YAML, every field written out."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+    def with_fields(self, values: Mapping[str, Any]) -> Recipe:
+        """The same recipe with other values of fields, by their dotted names; they are taken as valid."""
+        changed: dict[str, dict[str, Any]] = {}
+        for name, value in values.items():
+            group, _, field = name.partition(".")
+            changed.setdefault(group, {})[field] = value
+        groups = {group: getattr(self, group).model_copy(update=fields) for group, fields in changed.items()}
+        return self.model_copy(update=groups)
 
-    def save(self, path: Path) -> None:
+    def to_yaml(self, reasons: Mapping[str, str] | None = None) -> str:
+        """As YAML, every field written out, with a comment behind those that have a reason, by their dotted names."""
+        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        for name, why in (reasons or {}).items():
+            group, _, field = name.partition(".")
+            line = re.search(rf"(?ms)^{group}:$.*?^  {field}:.*?$", text)
+            assert line is not None
+            text = f"{text[: line.end()]}  # {why}{text[line.end() :]}"
+        return text
+
+    def save(self, path: Path, reasons: Mapping[str, str] | None = None) -> None:
         """Write as YAML, whole or not at all."""
         with whole_file(path) as temporary:
-            temporary.write_text(self.to_yaml())
+            temporary.write_text(self.to_yaml(reasons), encoding="utf-8")
 
     def differences(self, other: Recipe) -> list[str]:
         """The dotted names of the fields in which two recipes differ."""

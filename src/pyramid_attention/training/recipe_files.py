@@ -94,8 +94,14 @@ def lay_over(below: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, An
     """The fields of a recipe with others in their place, group by group.
 
     A layer that names a trained model to start from (`model.init`) takes its network: what lies below says nothing of
-    `model` any more, unless the layer describes a network itself, by its backbone.
+    `model` any more, unless the layer describes a network itself, by its backbone. A field that a layer gives is no
+    longer among those of `auto` below it.
     """
+    if below.get("auto"):
+        given = {
+            f"{group}.{field}" for group, fields in layer.items() if isinstance(fields, Mapping) for field in fields
+        }
+        below = {**below, "auto": [name for name in below["auto"] if name not in given]}
     model = layer.get("model")
     if isinstance(model, Mapping) and model.get("init") is not None and model.get("backbone") is None:
         below = {**below, "model": {}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import operator
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -24,11 +25,13 @@ from ..evaluation import check_classes
 from ..files import holds_files, owned
 from ..inference import Segmenter
 from ..inference.devices import is_out_of_memory, resolve_device
-from ..models import SegmentationModel
+from ..models import SegmentationModel, list_architectures, list_options
+from .autoconfigure import configure, gather_facts, refuse_hopeless
+from .budget import DECIDED, Limit, parse_budget, spend
 from .initial import build_network, describe, start_from
 from .loaders import build_loaders, open_samples
 from .monitor import Monitor
-from .recipe import CommonFields, Recipe, TrainRecipe, dotted, load_recipe
+from .recipe import CommonFields, ModelRecipe, Recipe, TrainRecipe, dotted, load_recipe
 from .recipe_files import list_recipes, tree_of
 from .run_folder import RunFolder, finished_epochs, last_checkpoint
 from .task import SegmentationTask
@@ -82,6 +85,26 @@ def _refuse_changes(asked: Recipe, stored: Recipe, folder: Path) -> None:
             f"the run in {folder} was begun with another {', '.join(changed)}; resume it without recipe= and fields=,"
             " or begin a new run with another out="
         )
+
+
+def _as_decided(asked: Recipe, stored: Recipe, decided: Sequence[str]) -> Recipe:
+    """The recipe that is asked for, with what the run decided when it began: `decided` and the fields of `auto`."""
+    values = {name: operator.attrgetter(name)(stored) for name in (*asked.auto, *decided)}
+    return asked.with_fields(values).model_copy(update={"auto": ()})
+
+
+def _fit_options(model: ModelRecipe, asked: Mapping[str, Any]) -> ModelRecipe:
+    """Leave out a recipe's options that are another architecture's, but none that was asked for."""
+    known = list_options(model.architecture, model.context, model.decoder)
+    others = {option for architecture in list_architectures() for option in list_options(architecture)}
+    options = {
+        option: value
+        for option, value in model.options.items()
+        if option in known or option not in others or f"model.options.{option}" in asked
+    }
+    if foreign := sorted(model.options.keys() - options.keys()):
+        print(f"{model.architecture} has no {', '.join(foreign)}; the recipe's is left out", file=sys.stderr)
+    return model.model_copy(update={"options": options})
 
 
 def resolve(
@@ -194,6 +217,7 @@ def train(
     resume: bool = False,
     format: str | None = None,
     device: str = "auto",
+    budget: str | None = None,
     fields: Mapping[str, Any] | None = None,
     **common: Unpack[CommonFields],
 ) -> TrainResult:
@@ -209,6 +233,8 @@ def train(
         resume: go on with the run in `out`; where it was killed before it began, begin it.
         format: the reader's name; found by looking where it is not given.
         device: "auto", "cpu", "cuda" or "mps".
+        budget: how long the run may take, as "30m" or "1h30m": it decides train.epochs and train.validate_every. The
+            speed of the machine is measured in a few steps first. A resumed run keeps what was decided.
         fields: recipe fields by their dotted names, as {"train.clip": 1.0}.
         common: recipe fields by their own names, as epochs=20.
 
@@ -220,11 +246,14 @@ def train(
     asked = {**(fields or {}), **dotted(common)}
     if network is not None and "model" in tree_of(asked):
         raise UserError("network= is trained as it is; leave out the recipe's fields of model")
+    if budget is not None and (both := [name for name in DECIDED if name in asked]):
+        raise UserError(f"budget= decides {both[0]}; give one of the two")
+    limit = None if budget is None else Limit(parse_budget(budget))
     where = resolve_device(device)
 
     def prepare(stored: Recipe | None) -> tuple[Recipe, Dataset]:
         resolved, dataset = resolve(data, recipe, asked, format, stored)
-        model = describe(resolved.model) if network is None else None
+        model = None if network is not None else _fit_options(describe(resolved.model), asked)
         return resolved.model_copy(update={"model": model}), dataset
 
     if out is None:
@@ -233,14 +262,15 @@ def train(
         resolved, dataset = prepare(None)
         name = dataset.format if dataset.root is None else dataset.root.resolve().name
         with owned(Path("runs") / name, "run", numbered=True) as folder:
-            return _train(folder, resolved, dataset, network, callbacks, None, where)
+            return _train(folder, resolved, dataset, network, callbacks, None, where, limit)
     _stored_recipe(Path(out), resume)  # before anything is written there
     with owned(out, "run") as folder:
         stored = _stored_recipe(folder, resume)
         resolved, dataset = prepare(stored)
         if stored is not None:
+            resolved = _as_decided(resolved, stored, () if limit is None else DECIDED)
             _refuse_changes(resolved, stored, folder)
-        return _train(folder, resolved, dataset, network, callbacks, stored, where)
+        return _train(folder, resolved, dataset, network, callbacks, stored, where, limit)
 
 
 def _train(
@@ -251,10 +281,12 @@ def _train(
     callbacks: Sequence[pl.Callback],
     stored: Recipe | None,
     where: torch.device,
+    limit: Limit | None,
 ) -> TrainResult:
     """Train into a folder that is ours, from its last checkpoint where there is one."""
     for note in dataset.notes:
         print(note, file=sys.stderr)
+    refuse_hopeless(dataset, recipe)
     samples, val_samples = open_samples(recipe.data, dataset)
     checkpoint = last_checkpoint(folder) if last_checkpoint(folder).exists() else None
     if network is not None:
@@ -264,6 +296,12 @@ def _train(
         network = build_network(model, dataset.classes, recipe.seed)
         if model.init is not None and checkpoint is None:
             print(f"{model.init}: {start_from(network, load_model(model.init))}", file=sys.stderr)
+    reasons: dict[str, str] = {}
+    if stored is None and recipe.auto:
+        recipe, reasons = configure(recipe, gather_facts(network, samples, len(dataset.classes), where))
+    if stored is None and limit is not None:
+        recipe, more = spend(recipe, limit, network, samples, val_samples, where)
+        reasons |= more
     loaders = build_loaders(recipe, samples, val_samples, where, finished_epochs(checkpoint) if checkpoint else 0)
     steps = recipe.train.epochs * math.ceil(len(loaders[0]) / recipe.train.accumulate)
     task = SegmentationTask(network, recipe, steps)
@@ -272,7 +310,7 @@ def _train(
     run = RunFolder(folder, recipe)
     trainer = build_trainer(folder, recipe.train, where, [*callbacks, run, Monitor(run, recipe.train.batch_size)])
     if stored is None:
-        recipe.save(folder / "recipe.yaml")  # from here on there is a run to resume
+        recipe.save(folder / "recipe.yaml", reasons)  # from here on there is a run to resume
     _fit(trainer, task, loaders, checkpoint)
     run.finish(Segmenter.load(folder / "model", device=where.type), val_samples)
     assert run.best is not None
