@@ -149,7 +149,7 @@ def broken(tmp_path_factory):
         ("deep", None, "has encoder_depth=4; only 5"),
         ("none", None, "is no folder that segmentation-models-pytorch saved"),
         ("folder", "resnet50", "was made with the encoder resnet18, not resnet50"),
-        ("pan.pth", None, "name it with --backbone"),
+        ("pan.pth", None, "name it, as in backbone="),
         (
             "pan.pth",
             "resnet34",

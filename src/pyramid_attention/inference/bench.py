@@ -105,7 +105,7 @@ def apart(function: Callable[..., Measurement], *arguments: Any) -> Measurement:
         process.join()
         raise UserError(
             f"measuring ended without a result (exit code {process.exitcode}), probably for lack of memory; give a"
-            " smaller --size"
+            " smaller size="
         ) from None
     process.join()
     if isinstance(result, UserError):

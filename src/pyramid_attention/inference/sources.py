@@ -155,7 +155,7 @@ def _expand(given: str | Path, out: Path | None) -> Iterator[tuple[Path, Path]]:
         return
     if path.is_dir():
         if path.resolve() == results:
-            raise UserError(f"{path} is both input and output folder; choose another with --out")
+            raise UserError(f"{path} is both input and output folder; choose another out=")
         base, candidates = path, _walk(path)
         nothing = f"the folder {path} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})"
     elif glob.has_magic(str(given)) and not path.exists():

@@ -85,11 +85,9 @@ def convert_checkpoint(
     asked, told = backbone, checkpoint.config.get("encoder_name")
     encoder = asked or told
     if encoder is None:
-        raise UserError(
-            f"{source} does not say which encoder it has; name it with --backbone, as in --backbone resnet18"
-        )
+        raise UserError(f'{source} does not say which encoder it has; name it, as in backbone="resnet18"')
     if asked and told and asked.removeprefix("tu-") != told.removeprefix("tu-"):
-        raise UserError(f"{source} was made with the encoder {told}, not {asked}; leave --backbone out")
+        raise UserError(f"{source} was made with the encoder {told}, not {asked}; leave out backbone=")
     weights = _network_weights(checkpoint)
     stride = output_stride or checkpoint.config.get("encoder_output_stride", 16)
     universal = any(name.startswith("encoder.model.") for name in weights)  # their encoders by way of timm
