@@ -127,6 +127,27 @@ def test_a_model_trained_on_several_devices_is_saved_as_any_other(net, tmp_path)
     assert torch.equal(load_model(tmp_path)(images), expected)
 
 
+@pytest.mark.parametrize(
+    ("pretrained", "recipe", "says"),
+    [
+        (
+            True,
+            {"data": {"path": "my/data"}},
+            "trained on ImageNet (Russakovsky et al. 2015; its images are for research), then on my/data.",
+        ),
+        (False, {"data": {"path": "my/data"}}, "The weights were trained on my/data."),
+        ("w.pth", {}, "The weights were trained before on what the file w.pth holds."),
+    ],
+)
+def test_the_card_says_what_the_weights_were_trained_on(tmp_path, pretrained, recipe, says):
+    network = build_model(num_classes=2, backbone="test_resnet", channels=8)
+    network.spec["pretrained"] = pretrained
+    save_model(network, tmp_path / "model", recipe=recipe)
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    assert says in card
+    assert "is not the licence of the images and labels that it was trained on" in card
+
+
 def test_the_card_names_classes_options_and_how_it_was_made(folder):
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlibrary_name: pyramid-attention\n")

@@ -134,6 +134,21 @@ def push_model(
         upload(place / "model", repo_id, private, token, branch, commit_message)
 
 
+def _terms(info: ModelInfo) -> str:
+    """What the weights were trained on, and that a licence of the file says nothing of it."""
+    start, data = info.network.get("pretrained"), info.recipe.get("data", {}).get("path")
+    trained = [
+        *(["on ImageNet (Russakovsky et al. 2015; its images are for research)"] if start is True else []),
+        *([f"before on what the file {start} holds"] if isinstance(start, str) else []),
+        *([f"on {data}"] if data else []),
+    ]
+    known = f"The weights were trained {', then '.join(trained)}. " if trained else ""
+    return (
+        f"{known}A licence of this file, which whoever passes it on may give it, is not the licence of the images and"
+        " labels that it was trained on: whether the model may be used for a purpose depends on both."
+    )
+
+
 def model_card(info: ModelInfo, network: str, parameters: int) -> str:
     """A model card (Markdown with the hub's YAML header).
 
@@ -170,6 +185,10 @@ segmentation = Segmenter.load("this folder or its hub id")("photo.jpg")
 ```json
 {made}
 ```
+
+## Terms
+
+{_terms(info)}
 
 Written by pyramid-attention {info.library_version}.
 """
