@@ -21,7 +21,7 @@ from support import CAMVID
 
 def test_the_default_is_there_and_small():
     assert DEFAULT_MODEL in PACKAGED
-    assert all(locate(name).path.stat().st_size <= 12e6 for name in PACKAGED)
+    assert all(locate(name).path.stat().st_size <= 20e6 for name in PACKAGED)
 
 
 @pytest.mark.parametrize("name", PACKAGED)
@@ -69,6 +69,7 @@ def test_it_can_be_trained_again():
 
 
 @pytest.mark.skipif(not CAMVID.is_dir(), reason="CamVid is not here")
-def test_it_is_as_good_on_val_as_its_card_says():
-    miou = evaluate(CAMVID).metrics()["miou"]
-    assert miou == pytest.approx(read_info(DEFAULT_MODEL).validation["miou"], abs=5e-4)
+@pytest.mark.parametrize("name", PACKAGED)
+def test_it_is_as_good_on_val_as_its_card_says(name):
+    miou = evaluate(CAMVID, name).metrics()["miou"]
+    assert miou == pytest.approx(read_info(name).validation["miou"], abs=5e-4)

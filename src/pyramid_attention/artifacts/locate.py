@@ -17,7 +17,10 @@ from .hub import download
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 """The files of a model folder."""
 FOLDER = Path(__file__).parent.parent / "packaged"
-PACKAGED = {"pan-street": "6a6f16b22fdf005a89f8e2bc643c0132f16f822bc8328d835216e056cbc2bfdf"}
+PACKAGED = {
+    "pan-street": "6a6f16b22fdf005a89f8e2bc643c0132f16f822bc8328d835216e056cbc2bfdf",
+    "pan-street-l": "1957be2d08d45c2608d203fcdad0c218a05b8531bd93d0277ed56569542f28d5",
+}
 """The models in the package, exported files with a card beside each: by their names, the SHA-256 of the file."""
 RUNS = "runs"
 """Where `pan train` puts its run folders: what is named below it is always a path."""
