@@ -1,9 +1,8 @@
-"""FPA, the two-level PyramidAttention and GAU against straight transcriptions of `PAN.md` in torch functions."""
+"""FPA, the two-level PyramidAttention and GAU against their formulas, from state dicts in double precision."""
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from pyramid_attention.models import PyramidAttention
 from pyramid_attention.models.context.fpa import FPA, FPAOptions
@@ -14,120 +13,109 @@ from support import shaken
 SIZES = [(1, 1), (1, 5), (2, 2), (3, 7), (8, 8), (11, 6)]
 
 
-def weights_of(module):
-    return iter([m for m in module.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d)])
+def conv(w, name, x, stride=1):
+    """A convolution with "same" padding and the norm behind it, from a state dict."""
+    kernel = w[f"{name}.0.weight"]
+    x = F.conv2d(x, kernel, None, stride, kernel.shape[-1] // 2)
+    return norm(w, f"{name}.1", x)
 
 
-def conv(parts, x, stride=1):
-    """The next convolution and norm of a module in its order of definition."""
-    convolution, norm = next(parts), next(parts)
-    x = F.conv2d(x, convolution.weight, None, stride, convolution.kernel_size[0] // 2)
-    return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=1e-5)
+def norm(w, name, x):
+    mean, var, weight, bias = (w[f"{name}.{key}"] for key in ("running_mean", "running_var", "weight", "bias"))
+    return F.batch_norm(x, mean, var, weight, bias)
 
 
 def up(x, size, align_corners=False):
     return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
 
 
+def transposed(w, name, x, size):
+    x = F.conv_transpose2d(x, w[f"{name}.0.weight"], stride=2, padding=1)
+    return norm(w, f"{name}.1", x).relu()[:, :, : size[0], : size[1]]
+
+
+def pyramid(w, x, downsample="avg", align_corners=False):
+    """The attention of FPA, from a state dict: three times down, a convolution on each level, added on the way up."""
+    pool = {"avg": F.avg_pool2d, "max": F.max_pool2d, "conv": lambda x, *_, **__: x}[downsample]
+    maps = [x]
+    for level in range(3):
+        halved = pool(maps[-1], 2, ceil_mode=True)
+        maps.append(conv(w, f"downs.{level}.2", halved, stride=2 if downsample == "conv" else 1).relu())
+    out = conv(w, "levels.2", maps[3]).relu()
+    for level in (2, 1, 0):
+        size = maps[level].shape[-2:]
+        learnt = f"ups.{level}.0.weight" in w
+        out = transposed(w, f"ups.{level}", out, size) if learnt else up(out, size, align_corners)
+        if level > 0:
+            out = out + conv(w, f"levels.{level - 1}", maps[level]).relu()
+    return conv(w, "widen", out).relu() if "widen.0.weight" in w else out
+
+
+def main(w, x):
+    return conv(w, "main", x).relu()
+
+
+def pooled(w, x):
+    return conv(w, "pooled", x.mean((2, 3), keepdim=True)).relu()
+
+
+def fpa(channels_in=8, **options):
+    torch.manual_seed(0)
+    return shaken(FPA(channels_in, FPAOptions(channels=4, **options))).double()
+
+
+def image(*shape):
+    return torch.randn(*shape, dtype=torch.float64)
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("downsample", ["avg", "max", "conv"])
 @pytest.mark.parametrize("attention_channels", [None, 3, 1])
 def test_fpa_is_main_times_pyramid_plus_global(size, downsample, attention_channels):
-    torch.manual_seed(0)
-    fpa = shaken(FPA(12, FPAOptions(channels=6, attention_channels=attention_channels, downsample=downsample)))
-    x = torch.randn(2, 12, *size)
-
-    def down(parts, x):
-        if downsample == "conv":
-            return conv(parts, x, stride=2).relu()
-        if downsample == "avg":
-            x = F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
-        else:
-            x = F.max_pool2d(x, 2, ceil_mode=True)
-        return conv(parts, x).relu()
-
-    main = conv(weights_of(fpa.main), x).relu()
-    downs, levels = weights_of(fpa.downs), weights_of(fpa.levels)
-    one = down(downs, x)
-    two = down(downs, one)
-    three = down(downs, two)
-    one, two, three = (conv(levels, level).relu() for level in (one, two, three))
-    two = two + up(three, two.shape[-2:])
-    one = one + up(two, one.shape[-2:])
-    attention = up(one, size)
-    if attention_channels == 3:
-        attention = conv(weights_of(fpa.widen), attention).relu()
-    pooled = conv(weights_of(fpa.pooled), x.mean((2, 3), keepdim=True)).relu()
-    torch.testing.assert_close(fpa(x), main * attention + pooled, atol=1e-5, rtol=1e-5)
+    module = fpa(attention_channels=attention_channels, downsample=downsample)
+    w, x = module.state_dict(), image(2, 8, *size)
+    torch.testing.assert_close(module(x), main(w, x) * pyramid(w, x, downsample) + pooled(w, x))
 
 
 def test_fpa_has_the_kernels_and_widths_of_the_paper():
-    fpa = FPA(2048, FPAOptions())
-    kernels = [part[-1][0].kernel_size[0] for part in fpa.downs], [part[0].kernel_size[0] for part in fpa.levels]
-    assert kernels == ([7, 5, 3], [7, 5, 3])
-    assert [part[-1][0].in_channels for part in fpa.downs] == [2048, 256, 256]
-    assert fpa.out_channels == 256
+    shapes = {name: tuple(tensor.shape) for name, tensor in FPA(2048, FPAOptions()).state_dict().items()}
+    for level, kernel in enumerate((7, 5, 3)):
+        assert shapes[f"downs.{level}.2.0.weight"] == (256, 2048 if level == 0 else 256, kernel, kernel)
+        assert shapes[f"levels.{level}.0.weight"] == (256, 256, kernel, kernel)
     small = FPA(8, FPAOptions(channels=4, kernels=(3, 3, 3)))
     assert {part[0].kernel_size for part in small.levels} == {(3, 3)}
+    assert small.out_channels == 4
 
 
 def test_fpa_without_a_global_branch_is_the_product_alone():
-    torch.manual_seed(0)
-    with_it = shaken(FPA(8, FPAOptions(channels=4)))
-    without = shaken(FPA(8, FPAOptions(channels=4, global_branch="none")))
-    missing = without.load_state_dict(with_it.state_dict(), strict=False)
-    assert {key.split(".")[0] for key in missing.unexpected_keys} == {"pooled"}
-    x = torch.randn(2, 8, 5, 6)
-    pooled = with_it.pooled(x.mean((2, 3), keepdim=True))
-    torch.testing.assert_close(without(x) + pooled, with_it(x), atol=1e-5, rtol=1e-5)
+    module = fpa(global_branch="none")
+    w, x = module.state_dict(), image(2, 8, 5, 6)
+    assert not any(name.startswith(("pooled", "excited")) for name in w)
+    torch.testing.assert_close(module(x), main(w, x) * pyramid(w, x))
 
 
 def test_fpa_with_squeeze_and_excitation_scales_the_product_by_channel():
-    torch.manual_seed(0)
-    plain = shaken(FPA(32, FPAOptions(channels=4, global_branch="none")))
-    se = shaken(FPA(32, FPAOptions(channels=4, global_branch="se")))
-    se.load_state_dict(plain.state_dict(), strict=False)
-    x = torch.randn(2, 32, 5, 6)
-    squeeze, excite = weights_of(se.excited)
-    hidden = F.linear(x.mean((2, 3)), squeeze.weight.flatten(1), squeeze.bias).relu()
+    module = fpa(32, global_branch="se")
+    w, x = module.state_dict(), image(2, 32, 5, 6)
+    hidden = F.linear(x.mean((2, 3)), w["excited.squeeze.weight"].flatten(1), w["excited.squeeze.bias"]).relu()
     assert hidden.shape == (2, 2)  # 32 channels, reduced 16 times
-    scale = F.linear(hidden, excite.weight.flatten(1), excite.bias).sigmoid()
-    torch.testing.assert_close(se(x), plain(x) * scale[:, :, None, None], atol=1e-5, rtol=1e-5)
+    scale = F.linear(hidden, w["excited.excite.weight"].flatten(1), w["excited.excite.bias"]).sigmoid()
+    torch.testing.assert_close(module(x), main(w, x) * pyramid(w, x) * scale[:, :, None, None])
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_fpa_goes_up_by_transposed_convolutions_cut_to_size(size):
-    torch.manual_seed(0)
-    fpa = shaken(FPA(8, FPAOptions(channels=4, upsample="transposed", global_branch="none", downsample="conv")))
-    x = torch.randn(2, 8, *size)
-
-    def transposed(part, x, size):
-        x = F.conv_transpose2d(x, part[0].weight, stride=2, padding=1)
-        norm = part[1]
-        x = F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias).relu()
-        return x[:, :, : size[0], : size[1]]
-
-    one = fpa.downs[0](x)
-    two = fpa.downs[1](one)
-    three = fpa.levels[2](fpa.downs[2](two))
-    two = fpa.levels[1](two) + transposed(fpa.ups[2], three, two.shape[-2:])
-    one = fpa.levels[0](one) + transposed(fpa.ups[1], two, one.shape[-2:])
-    torch.testing.assert_close(fpa(x), fpa.main(x) * transposed(fpa.ups[0], one, size), atol=1e-5, rtol=1e-5)
+    module = fpa(upsample="transposed", global_branch="none", downsample="conv")
+    w, x = module.state_dict(), image(2, 8, *size)
+    assert w["ups.2.0.weight"].shape == (4, 4, 4, 4)
+    torch.testing.assert_close(module(x), main(w, x) * pyramid(w, x, "conv"))
 
 
 def test_fpa_aligned_corners_reach_every_resampling():
-    torch.manual_seed(0)
-    half = shaken(FPA(8, FPAOptions(channels=4, align_corners=False)))
-    aligned = shaken(FPA(8, FPAOptions(channels=4, align_corners=True)))
-    aligned.load_state_dict(half.state_dict())
-    x = torch.randn(1, 8, 9, 9)
-    one = aligned.downs[0](x)
-    two = aligned.downs[1](one)
-    three = aligned.levels[2](aligned.downs[2](two))
-    two = aligned.levels[1](two) + up(three, two.shape[-2:], True)
-    one = aligned.levels[0](one) + up(two, one.shape[-2:], True)
-    torch.testing.assert_close(aligned.attention(x), up(one, (9, 9), True))
-    assert not torch.allclose(half(x), aligned(x))
+    module = fpa(align_corners=True)
+    w, x = module.state_dict(), image(1, 8, 9, 9)
+    torch.testing.assert_close(module.attention(x), pyramid(w, x, align_corners=True))
+    assert not torch.allclose(module.attention(x), pyramid(w, x))
 
 
 # PyramidAttention
@@ -174,59 +162,55 @@ def test_pyramid_attention_gives_the_original_numbers(size):
 
 def test_pyramid_attention_in_fpas_place_reduces_to_512_channels_first():
     torch.manual_seed(0)
-    context = shaken(PyramidAttentionContext(24, PyramidAttentionOptions(channels=8)))
-    x = torch.randn(1, 24, 5, 4)
-    reduced = conv(weights_of(context.reduce), x).relu()
+    context = shaken(PyramidAttentionContext(24, PyramidAttentionOptions(channels=8))).double()
+    x = image(1, 24, 5, 4)
+    reduced = conv(context.state_dict(), "reduce", x).relu()
     assert reduced.shape[1] == 512
-    expected = pyramid_attention(context.attention.state_dict(), reduced)
-    torch.testing.assert_close(context(x), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(context(x), pyramid_attention(context.attention.state_dict(), reduced))
     assert context.out_channels == 8
 
 
 # GAU
 
 
-@pytest.mark.parametrize("gate", ["channel", "spatial", "both", "none"])
+def gau(w, name, low, high, activation="relu", align_corners=False):
+    """One GAU, from a state dict: low × weight + high, the weight by the convolutions that are there."""
+    act = {"relu": F.relu, "sigmoid": torch.sigmoid}[activation]
+    size = low.shape[-2:]
+    out = conv(w, f"{name}low", low)
+    if f"{name}channel.0.weight" in w:
+        out = out * act(conv(w, f"{name}channel", high.mean((2, 3), keepdim=True)))
+    if f"{name}spatial.0.weight" in w:
+        out = out * up(act(conv(w, f"{name}spatial", high)), size, align_corners)
+    return out + up(high, size, align_corners)
+
+
+@pytest.mark.parametrize(("gate", "weights"), [("channel", {4}), ("spatial", {1}), ("both", {4, 1}), ("none", set())])
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize(("low_size", "high_size"), [((8, 6), (4, 3)), ((5, 5), (5, 5)), ((7, 1), (4, 1))])
-def test_gau_is_low_times_gate_plus_high(gate, activation, align_corners, low_size, high_size):
+def test_gau_is_low_times_gate_plus_high(gate, weights, activation, align_corners, low_size, high_size):
     torch.manual_seed(0)
-    unit = shaken(GAU(5, GAUOptions(channels=4, gate=gate, gate_activation=activation, align_corners=align_corners)))
-    low, high = torch.randn(2, 5, *low_size), torch.randn(2, 4, *high_size)
-    act = {"relu": F.relu, "sigmoid": torch.sigmoid}[activation]
-    expected = conv(weights_of(unit.low), low)
-    if gate in ("channel", "both"):
-        expected = expected * act(conv(weights_of(unit.channel), high.mean((2, 3), keepdim=True)))
-    if gate in ("spatial", "both"):
-        place = act(conv(weights_of(unit.spatial), high))
-        assert place.shape == (2, 1, *high_size)
-        expected = expected * up(place, low_size, align_corners)
-    expected = expected + up(high, low_size, align_corners)
-    torch.testing.assert_close(unit(low, high), expected, atol=1e-5, rtol=1e-5)
-    assert (unit.channel is None) == (gate in ("spatial", "none"))
-    assert (unit.spatial is None) == (gate in ("channel", "none"))
+    options = GAUOptions(channels=4, gate=gate, gate_activation=activation, align_corners=align_corners)
+    unit = shaken(GAU(5, options)).double()
+    low, high = image(2, 5, *low_size), image(2, 4, *high_size)
+    w = unit.state_dict()
+    torch.testing.assert_close(unit(low, high), gau(w, "", low, high, activation, align_corners))
+    assert {len(w[f"{part}.0.weight"]) for part in ("channel", "spatial") if f"{part}.0.weight" in w} == weights
 
 
 @pytest.mark.parametrize("low_kernel", [1, 3])
-def test_the_decoder_goes_up_through_the_three_finer_maps(low_kernel):
+@pytest.mark.parametrize("context_channels", [4, 10])
+def test_the_decoder_goes_up_through_the_three_finer_maps(low_kernel, context_channels):
     torch.manual_seed(0)
-    decoder = shaken(GAUDecoder([6, 7, 8, 9], 4, GAUOptions(channels=4, low_kernel=low_kernel)))
-    features = [torch.randn(1, c, s, s) for c, s in zip([6, 7, 8, 9], [16, 8, 4, 4], strict=True)]
-    context = torch.randn(1, 4, 4, 4)
-    high = context
-    for unit, low in zip(decoder.units, features[2::-1], strict=True):
-        assert unit.low[0].kernel_size == (low_kernel, low_kernel)
-        high = unit(low, high)
+    options = GAUOptions(channels=4, low_kernel=low_kernel)
+    decoder = shaken(GAUDecoder([6, 7, 8, 9], context_channels, options)).double()
+    features = [image(1, c, s, s) for c, s in zip([6, 7, 8, 9], [16, 8, 4, 4], strict=True)]
+    context = image(1, context_channels, 4, 4)
+    w = decoder.state_dict()
+    high = conv(w, "project", context).relu() if context_channels != 4 else context
+    for level, low in enumerate(features[2::-1]):
+        assert w[f"units.{level}.low.0.weight"].shape[-1] == low_kernel
+        high = gau(w, f"units.{level}.", low, high)
     torch.testing.assert_close(decoder(features, context), high)
     assert decoder.out_channels == 4
-
-
-def test_a_context_of_another_width_is_brought_to_the_decoders():
-    decoder = shaken(GAUDecoder([6, 7, 8, 9], 10, GAUOptions(channels=4)))
-    features = [torch.randn(1, c, 2, 2) for c in (6, 7, 8, 9)]
-    context = torch.randn(1, 10, 2, 2)
-    reduced = conv(weights_of(decoder.project), context).relu()
-    other = GAUDecoder([6, 7, 8, 9], 4, GAUOptions(channels=4)).eval()
-    other.load_state_dict({k: v for k, v in decoder.state_dict().items() if not k.startswith("project")})
-    torch.testing.assert_close(decoder(features, context), other(features, reduced), atol=1e-5, rtol=1e-5)
