@@ -49,7 +49,8 @@ class Facts:
         images: in the training split.
         size: the median height and the median width of those looked at, in pixels.
         pixels: of each class in the masks that were looked at.
-        sides: for each class the median of √area of its connected regions, in pixels; nan where it has none.
+        sides: for each class the √area, in pixels, of the region that the median of its pixels lies in (so that specks
+            and holes count for little); nan where it has none.
         device: its kind, "cpu", "cuda" or "mps".
         bytes_per_pixel: of a training image: what the network keeps of it for the gradient.
         memory: bytes that are free on the device; None where the system does not say.
@@ -78,8 +79,14 @@ def look_at(samples: Sequence[Sample], classes: int) -> tuple[tuple[int, int], t
     height, width = (int(np.median(sides)) for sides in zip(*(size for size, _, _ in measured), strict=True))
     pixels = tuple(map(sum, zip(*(counts for _, counts, _ in measured), strict=True)))
     regions = [[area for _, _, areas in measured for area in areas[k]] for k in range(classes)]
-    sides = tuple(math.sqrt(np.median(areas)) if areas else math.nan for areas in regions)
-    return (height, width), pixels, sides
+    return (height, width), pixels, tuple(map(_side, regions))
+
+
+def _side(areas: Sequence[int]) -> float:
+    """√area of the region that the median pixel lies in."""
+    ordered = sorted(areas)
+    middle = np.searchsorted(np.cumsum(ordered), sum(ordered) / 2)
+    return math.sqrt(ordered[int(middle)]) if ordered else math.nan
 
 
 def kept_bytes_per_pixel(network: nn.Module, side: int = 128) -> float:
@@ -131,7 +138,7 @@ def choose_scale(recipe: Recipe, facts: Facts) -> tuple[Any, str]:
     if math.isinf(smallest):
         return (least, 2.0), "half to double"
     kept = "half to double leaves them enough" if least == 0.5 else f"smaller, they would be below {LEAST_SIDE} pixels"
-    return (least, 2.0), f"the smallest class has regions of {smallest:.0f} pixels a side (median); {kept}"
+    return (least, 2.0), f"the class of the smallest objects lies in regions of {smallest:.0f} pixels a side; {kept}"
 
 
 def choose_batch_size(recipe: Recipe, facts: Facts) -> tuple[Any, str]:

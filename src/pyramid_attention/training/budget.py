@@ -10,6 +10,7 @@ import copy
 import itertools
 import math
 import re
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -116,7 +117,7 @@ def measure(
     begun = time.monotonic()
     for sample in chosen:
         segmenter(sample.read_image())
-    return Speed(sum(seconds[1:]) / (len(seconds) - 1), (time.monotonic() - begun) / len(chosen) * len(val))
+    return Speed(statistics.median(seconds[1:]), (time.monotonic() - begun) / len(chosen) * len(val))
 
 
 def spend(
