@@ -132,7 +132,7 @@ def _relevance(axes: Any, one: Explanation, label: int) -> None:
     axes.contour(one.labels == label, levels=[0.5], colors="black", linewidths=0.6)
     axes.set_axis_off()
     bar = axes.figure.colorbar(drawn, ax=axes, fraction=0.035, pad=0.01)
-    bar.ax.yaxis.set_major_formatter(lambda fall, _: f"{100 * fall:.0f} %")
+    bar.ax.yaxis.set_major_formatter(lambda fall, _: f"{100 * fall:.{1 if most < 0.03 else 0}f} %")
     bar.ax.tick_params(labelsize=7)
 
 
