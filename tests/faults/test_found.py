@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pyramid_attention.artifacts.locate import locate
 from pyramid_attention.cli import main
 from support import OWNING, end, other_process, training
 
@@ -40,6 +43,30 @@ def test_3_and_4_a_second_run_into_a_folder_is_refused(
     end(first)
 
 
+@pytest.mark.parametrize("file", ["street.onnx", "model.safetensors", "config.json"])
+def test_6_a_damaged_model_says_so(
+    place: Path, tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str], file: str
+) -> None:
+    if file == "street.onnx":
+        model = damaged = tmp_path / file
+        shutil.copy(str(locate("pan-street").path), model)
+    else:
+        model = tmp_path / "model"
+        damaged = shutil.copytree(place / "model", model) / file
+    whole = damaged.read_bytes()
+    rng = np.random.default_rng(6)
+    for at in [*rng.integers(0, len(whole), 12), len(whole) - 1]:
+        content = bytearray(whole)
+        content[at] ^= 1 << rng.integers(8)
+        damaged.write_bytes(content)
+        assert main(["predict", str(place / "data/images"), "--out", str(out), "--model", str(model)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("pan: ")
+        assert str(tmp_path) in line
+    damaged.write_bytes(whole)
+    assert main(["predict", str(place / "data/images"), "--out", str(out), "--model", str(model)]) == 0
+
+
 @contextmanager
 def small_disk(size: int) -> Iterator[None]:
     """No file can grow beyond so many bytes."""
@@ -62,6 +89,18 @@ def test_7_a_full_disk_ends_a_training_in_one_line_and_it_can_be_resumed(
     assert str(out) in said[-1]
     assert main([*training(place / "data", out), "--resume"]) == 0
     assert not list(out.rglob(".*"))
+
+
+def test_8_a_jpeg_of_two_kilobytes_that_claims_144_megapixels_is_refused(
+    place: Path, tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (64, 64), (90, 120, 40)).save(path)
+    content = path.read_bytes()
+    size = content.index(b"\xff\xc0") + 5  # T.81, B.2.2: the frame's height and width
+    path.write_bytes(content[:size] + struct.pack(">HH", 12000, 12000) + content[size + 4 :])
+    assert main(["predict", str(path), "--out", str(out), "--model", str(place / "model")]) == 2
+    assert "a.jpg" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_9_damaged_tiffs_are_told_by_name_and_libtiff_is_silent(
