@@ -169,7 +169,8 @@ def _run(words: list[str], debug: bool) -> tuple[int, str]:
             message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
             return 2, f"{message} (see: {' '.join(['pan', *_verb(words)])} --help)"
         if isinstance(error, OSError):
-            where = f"{error.filename}: " if error.filename else ""
+            named = isinstance(error.filename, (str, bytes))
+            where = f"{os.fsdecode(error.filename)}: " if named else ""
             return 2, f"{where}{error.strerror or error}; check the path, its permissions and the disk"
         if isinstance(error, MemoryError):
             return 2, "out of memory; end other programs, or give it less to do at once (see the verb's --help)"

@@ -6,8 +6,10 @@ import logging
 import math
 import operator
 import sys
+import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,11 +180,22 @@ def build_trainer(folder: Path, train: TrainRecipe, device: torch.device, callba
     )
 
 
+@contextmanager
+def _writer_silent() -> Iterator[None]:
+    """Keep TensorBoard's thread from printing why it could not write; the training is told, and ends of it."""
+    before = threading.excepthook
+    threading.excepthook = lambda fault: None if isinstance(fault.exc_value, OSError) else before(fault)
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
 def _fit(trainer: pl.Trainer, task: SegmentationTask, loaders: tuple[Any, Any], checkpoint: Path | None) -> None:
     """Run Lightning's loop; a failure that the user can mend becomes a `UserError`."""
     train = task.train_recipe
     try:
-        with warnings.catch_warnings():
+        with _writer_silent(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
             warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
             trainer.fit(task, *loaders, ckpt_path=checkpoint, weights_only=True)
