@@ -16,7 +16,7 @@ from PIL import Image
 
 from pyramid_attention.cli import main
 from pyramid_attention.data import READERS
-from pyramid_attention.data.readers import camvid32
+from pyramid_attention.data.readers.benchmarks import camvid32
 from pyramid_attention.training import load_recipe, train
 
 NAMES = {"train": ["a", "b", "c", "d"], "val": ["e", "f"]}

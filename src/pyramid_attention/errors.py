@@ -35,12 +35,17 @@ EXTRAS = {
 
 
 class UserError(Exception):
-    """A mistake the user can mend. The message is one line: what is wrong, where, and what to do about it."""
+    """A mistake the user can mend. The message is one line: what is wrong, where, and what to do about it.
+
+    Attributes:
+        more: further lines, such as command lines to choose from.
+    """
 
     exit_code = 2
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *more: str) -> None:
         super().__init__(" ".join(str(message).split()))
+        self.more = more
 
 
 class SomeFailed(UserError):

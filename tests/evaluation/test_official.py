@@ -19,7 +19,7 @@ from PIL import Image
 
 from pyramid_attention.classes import IGNORE, ClassTable
 from pyramid_attention.data import open_dataset
-from pyramid_attention.data.readers import ade20k, cityscapes
+from pyramid_attention.data.readers.benchmarks import ade20k, cityscapes
 from pyramid_attention.evaluation import ConfusionMatrix, Evaluation, metrics
 from pyramid_attention.evaluation.boundary import BoundaryCounts, boundary_width, find_boundary
 from support import CAMVID

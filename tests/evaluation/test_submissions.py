@@ -15,7 +15,7 @@ from PIL import Image
 from pyramid_attention.artifacts import save_model
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.cli import main
-from pyramid_attention.data.readers import ade20k, cityscapes, voc
+from pyramid_attention.data.readers.benchmarks import ade20k, cityscapes, voc
 from pyramid_attention.errors import UserError
 from pyramid_attention.evaluation import evaluate
 from pyramid_attention.evaluation.submissions import BENCHMARKS, check_model, plan_submission

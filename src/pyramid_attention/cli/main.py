@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -103,7 +104,7 @@ def name_options(message: str, verb: Sequence[str]) -> str:
         name, text, value = match.groups()
         if name not in known:
             return match[0]
-        return " ".join([known[name], *(word for word in (text, value) if word and word != "True")])
+        return " ".join([known[name], *(shlex.quote(word) for word in (text, value) if word and word != "True")])
 
     return re.sub(r"""(?<![\w.'"/-])(\w+)=(?:"([^"]*)"|([\w.]*\w))?""", option, message)
 
@@ -164,7 +165,8 @@ def _run(words: list[str], debug: bool) -> tuple[int, str]:
         if debug:
             raise
         if isinstance(error, UserError):
-            return error.exit_code, name_options(str(error), _verb(words))
+            lines = (str(error), *error.more)
+            return error.exit_code, "\n".join(name_options(line, _verb(words)) for line in lines)
         if isinstance(error, UsageError):
             message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
             return 2, f"{message} (see: {' '.join(['pan', *_verb(words)])} --help)"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .inspect import Inspection, SplitInspection
-from .readers.voc import CLASSES as VOC_CLASSES
+from .readers.benchmarks.voc import CLASSES as VOC_CLASSES
 
 MULTIPLE = 32
 """Sides of a crop are multiples of this: the coarsest map of a network is 1/32 of it."""

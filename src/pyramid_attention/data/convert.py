@@ -18,7 +18,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -28,7 +28,7 @@ from ..classes import IGNORE
 from ..errors import MissingExtra, UserError, check_failures
 from ..files import holds_files, make_folder, owned, whole_file, write_json
 from ..images import IMAGE_SUFFIXES, pixel_type, read_image, read_label_map, write_image, write_label_map
-from .holdout import SHARE, group_names, hold_out, hold_out_groups, remembered
+from .holdout import make_splits
 from .inspect import image_file
 from .samples import Dataset, Sample
 
@@ -68,8 +68,7 @@ def convert_dataset(
         destination: a folder that is new, empty, or holds the same conversion, begun before.
         val: the share of `train` to make `val` of, where there is none; 0 for no such split. If not given, `val` is
             what `make_splits` sets aside.
-        group: a regular expression on the samples' names; what it matches is the video (or place, or patient) that must
-            not be in both (see `group_names`).
+        group: a regular expression on the samples' names, or "auto", see `Reading`.
         on_done: called after each sample, in order, from the calling thread.
 
     Returns:
@@ -113,32 +112,23 @@ def _with_val(dataset: Dataset, val: float | None, group: str | None) -> dict[st
     """The splits, and `val` made of a part of `train` where there is none."""
     kept = {name: samples for name, samples in dataset.splits.items() if samples}
     if "val" in kept or "train" not in kept:
-        asked = {"--val": val, "--group": group}
+        asked = {"val=": val, "group=": group}
         if given := [option for option, value in asked.items() if value is not None]:
             raise UserError(
                 f"{' and '.join(given)} would make 'val' of a part of 'train', but the data set has the splits"
                 f" {', '.join(kept)}; they are kept if you leave {'them' if len(given) > 1 else 'it'} out"
             )
         return kept
-    share = SHARE if val is None else val
+    reading = dataset.reading
+    share = reading.val if val is None else val
     if not 0 <= share < 1:
-        raise UserError(f"--val is the share of the images to validate on, 0 to 1, not {share}")
-    if share == 0:
-        return kept
-    train = kept["train"]
-    names = [sample.name for sample in train]
-    if group is not None:
-        held = hold_out_groups(group_names(names, group), share)
-    elif len(names) > 1:
-        # What a training on the source has seen must not be validated on, so the copy has the source's own split.
-        held = hold_out(names, share, remembered(dataset.root) if val is None else {})
-    else:
-        raise UserError("there is one image, so that none can be held out for validation; give --val 0")
-    return {
-        **kept,
-        "train": [sample for sample, out in zip(train, held, strict=True) if not out],
-        "val": [sample for sample, out in zip(train, held, strict=True) if out],
-    }
+        raise UserError(f"val={share} is the share of the images to validate on, 0 to 1")
+    if share > 0 and len(kept["train"]) < 2:
+        raise UserError("there is one image, so that none can be held out for validation; give val=0")
+    # What a training on the source has seen must not be validated on, so without a wish the copy has the same split.
+    wished = replace(reading, val=share, group=group or reading.group)
+    divided = make_splits(replace(dataset, splits=kept, reading=wished))
+    return {name: samples for name, samples in divided.splits.items() if samples}
 
 
 def _marker(dataset: Dataset, destination: Path, splits: Mapping[str, Sequence[Sample]]) -> dict[str, str]:

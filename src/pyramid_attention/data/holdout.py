@@ -1,113 +1,94 @@
-"""Images of `train` held out for validation: the same ones on every machine, and remembered beside the data.
+"""Images of `train` held out for validation, decided by a hash: the same ones on every machine, and written nowhere.
 
-The hash of its name decides for each image alone, so that images that are added later move no others from one
-split to the other. What was decided is remembered in `splits.json`, which may be edited:
-
-    {"train": ["a", "b", "x/c", …], "val": ["d", …]}
-
-Frames of one video must stay together. Videos are few and long, so there the hash only gives the order in which they
-are tried, and the share decides.
+Each name has a number of 0 to 1 by its hash, and what is below a border is held out. The border is the share that is
+asked for, moved no more than brings the count within one of it; a run's recipe keeps it, so that images that are added
+later move none from one side to the other. Videos, scenes and patients stay whole: they are few and large, so there the
+hash only gives the order in which they are tried, and the recipe keeps which were taken.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from ..errors import UserError
-from ..files import write_json
 from .samples import Dataset
-
-SHARE = 0.2
-"""What is held out where nothing else is asked for."""
-FILE = "splits.json"
 
 
 def make_splits(dataset: Dataset) -> Dataset:
-    """Set about a fifth of the images aside as "val" where "train" is the only split, and remember which.
+    """Set some of "train" aside as "val" where there is none, as `dataset.reading` says.
 
-    Images that `splits.json` names go where it says; the others are decided by hash and added to it. A data set
-    with other splits, or with fewer than two images, stays as it is.
+    A data set that has "val", or fewer than two images of "train", stays as it is. Where there is no "train" but
+    "trainval", this is divided.
 
     Raises:
-        UserError: `splits.json` is there and cannot be read or understood.
+        UserError: its groups cannot be made.
     """
-    if list(dataset.splits) != ["train"] or len(dataset.splits["train"]) < 2:
+    splits = dict(dataset.splits)
+    if "trainval" in splits and not splits.get("train") and not splits.get("val"):
+        others = {name: of for name, of in splits.items() if name not in ("train", "trainval")}
+        splits = {"train": splits["trainval"], **others}
+    train = splits.get("train", ())
+    reading = dataset.reading
+    if splits.get("val") or len(train) < 2 or reading.val == 0:
         return dataset
-    samples = dataset.splits["train"]
-    before = remembered(dataset.root)
-    held = hold_out([sample.name for sample in samples], SHARE, before)
-    places = before | {sample.name: _split(out) for sample, out in zip(samples, held, strict=True)}
-    where = ""
-    if dataset.root is not None:
-        file = dataset.root / FILE
-        where = f", see {file}"
-        try:
-            if places != before and not dataset.problems:  # which may hide a split
-                write_json(file, {split: sorted(n for n in places if places[n] == split) for split in ("train", "val")})
-        except UserError as error:
-            where = f"; they are not remembered ({error}) but told by a hash of the names, which is the same every time"
-    notes = [f"no val split: {sum(held)} of {len(held)} images were set aside{where}"]
-    known = {sample.name for sample in samples}
-    if unknown := [name for name in before if name not in known]:
-        some = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
-        notes.append(f"{len(unknown)} names in {FILE} are of no image and count for nothing ({some})")
-    splits = {split: [s for s in samples if places[s.name] == split] for split in ("train", "val")}
-    return replace(dataset, splits=splits, notes=(*dataset.notes, *notes))
+    names = [sample.name for sample in train]
+    groups = find_groups(names, reading.group, dataset.groups)
+    held_out = reading.held_out
+    if groups is None:
+        border = held_out if isinstance(held_out, float) else find_border(names, reading.val)
+        held = [name in held_out for name in names] if isinstance(held_out, tuple) else below(names, border)
+        held_out = held_out or border
+        how = ""
+    else:
+        if not isinstance(held_out, tuple):
+            held_out = tuple(sorted(choose_groups(groups, reading.val)))
+        held = [group in held_out for group in groups]
+        how = f", whole groups of {len(set(groups))}"
+    parts = {
+        "train": [sample for sample, out in zip(train, held, strict=True) if not out],
+        "val": [sample for sample, out in zip(train, held, strict=True) if out],
+    }
+    note = f"no val split: {sum(held)} of {len(held)} images are held out for it, by a hash of their names{how}"
+    others = {name: of for name, of in splits.items() if name not in parts}
+    return replace(
+        dataset, splits={**parts, **others}, notes=(*dataset.notes, note), reading=replace(reading, held_out=held_out)
+    )
 
 
-def remembered(root: Path | None) -> dict[str, str]:
-    """The split of each image that the `splits.json` of a data set names; none where there is no such file.
+def find_groups(names: Sequence[str], pattern: str | None, known: Mapping[str, str]) -> list[str] | None:
+    """The group of each image, by a regular expression or else as it is known; None where none is.
 
     Raises:
-        UserError: the file cannot be read or understood.
+        UserError: `pattern` is no regular expression, or does not match every name.
     """
-    if root is None:
-        return {}
-    file = root / FILE
-    try:
-        data = json.loads(file.read_text(encoding="utf-8-sig"))  # editors on Windows begin with a byte order mark
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}; check its permissions") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{file} is not valid JSON ({error}); correct it, or remove it to make new splits") from error
-    lists = list(data.values()) if isinstance(data, dict) and set(data) == {"train", "val"} else [None]
-    if not all(isinstance(listed, list) and all(isinstance(name, str) for name in listed) for listed in lists):
-        raise UserError(
-            f'{file} does not hold two lists of names, {{"train": [...], "val": [...]}}; correct it, or remove it to'
-            " make new splits"
-        )
-    if both := sorted(set(data["train"]) & set(data["val"])):
-        raise UserError(f"{file} has {both[0]} in train and in val; remove it from one")
-    return {name: split for split, listed in data.items() for name in listed}
+    if pattern is not None:
+        return group_names(names, pattern)
+    groups = [known.get(name, name) for name in names]
+    return groups if known and len(set(groups)) > 1 else None
 
 
-def hold_out(names: Sequence[str], share: float, before: Mapping[str, str]) -> list[bool]:
-    """Which images to hold out: about `share` of them, each as `before` has it or else by the hash of its name.
-
-    At least one is held out and one is not: where all fall on one side, the nearest to the border changes over.
-
-    Args:
-        names: of two images or more.
-        share: 0 to 1.
-        before: the splits of images that are decided, "train" or "val".
-    """
-    held = [before.get(name, _split(_number(name) < share)) == "val" for name in names]
-    if not any(held) or all(held):
-        nearest = min(names, key=_number) if not any(held) else max(names, key=_number)
-        held[names.index(nearest)] = not held[0]
-    return held
+def find_border(names: Sequence[str], share: float) -> float:
+    """The number below which the hashes of about `share` of the names are, within one of it; some are, and not all."""
+    numbers = sorted(number(name) for name in names)
+    wanted = min(max(share * len(names), 1), len(names) - 1)
+    least, most = max(1, math.ceil(wanted - 1)), min(len(names) - 1, math.floor(wanted + 1))
+    count = min(max(sum(one < share for one in numbers), least), most)
+    before, after = numbers[count - 1], numbers[count]
+    return share if before < share <= after else (before + after) / 2
 
 
-def hold_out_groups(groups: Sequence[str], share: float) -> list[bool]:
-    """Which images to hold out in whole groups; the same names are always divided alike.
+def below(names: Sequence[str], border: float) -> list[bool]:
+    """Which names have a hash below a border."""
+    return [number(name) < border for name in names]
+
+
+def choose_groups(groups: Sequence[str], share: float) -> set[str]:
+    """The groups to hold out; the same names are always divided alike.
 
     In the order of the hash of their names, each group is taken that brings the count nearer to the share; where none
     does, for all are large, the smallest is. At least one group is held out and one is not.
@@ -123,17 +104,16 @@ def hold_out_groups(groups: Sequence[str], share: float) -> list[bool]:
     if len(sizes) < 2:
         raise UserError(
             f"all {len(groups)} images are in one group ('{groups[0]}'), so that none can be held out for"
-            " validation; group them by something finer, or give --val 0"
+            " validation; group them by something finer, or hold none out (val=0)"
         )
-    order = sorted(sizes, key=_number)
+    order = sorted(sizes, key=number)
     wanted, count = share * len(groups), 0
     held = set[str]()
     for group in order[:-1]:  # the last stays, whatever the share
         if abs(count + sizes[group] - wanted) < abs(count - wanted):
             held.add(group)
             count += sizes[group]
-    held = held or {min(order, key=lambda group: sizes[group])}
-    return [group in held for group in groups]
+    return held or {min(order, key=lambda group: sizes[group])}
 
 
 def group_names(names: Sequence[str], pattern: str) -> list[str]:
@@ -145,22 +125,18 @@ def group_names(names: Sequence[str], pattern: str) -> list[str]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise UserError(f"--group '{pattern}' is no regular expression: {error}; for example '^[^_]+'") from None
+        raise UserError(f'group="{pattern}" is no regular expression: {error}; for example "^[^_]+"') from None
     matches = [expression.search(name) for name in names]
     groups = [None if match is None else match[1 if expression.groups else 0] for match in matches]
     without = [name for name, group in zip(names, groups, strict=True) if not group]
     if without:
         raise UserError(
-            f"--group '{pattern}' finds no group in {len(without)} of {len(names)} names, such as '{without[0]}'; write"
+            f"group=\"{pattern}\" finds no group in {len(without)} of {len(names)} names, such as '{without[0]}'; write"
             " an expression that fits all of them"
         )
     return [group for group in groups if group]
 
 
-def _split(held: bool) -> str:
-    return "val" if held else "train"
-
-
-def _number(name: str) -> float:
+def number(name: str) -> float:
     """0 … 1, evenly spread over names, the same for one name everywhere and always."""
     return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big") / 2**64

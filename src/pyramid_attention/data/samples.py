@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from ..classes import IGNORE, ClassTable, Colour
 from ..errors import UserError, nearest
 from ..images import image_size, read_image, read_label_map
+from .mask_files import ARRAY_SUFFIXES, read_stored
+from .reading import FOUND, Reading
 
 UNKNOWN = -1
 
@@ -120,7 +122,10 @@ class FileSample(MaskFileSample):
 
     def read_labels(self) -> NDArray[np.uint8]:
         """See `MaskFileSample`; a mask in colours is refused."""
-        ids = read_label_map(self.mask)
+        if self.mask.suffix.lower() in ARRAY_SUFFIXES:
+            ids = read_stored(self.mask, image_size(self.image)).pixels
+        else:
+            ids = read_label_map(self.mask)
         if ids.dtype == np.uint8:
             labels, unknown = self._of_bytes(ids.tobytes())
             labels = labels.reshape(ids.shape)
@@ -156,18 +161,24 @@ class ColourSample(MaskFileSample):
 
     def read_labels(self) -> NDArray[np.uint8]:
         """See `MaskFileSample`."""
-        colours = read_image(self.mask)
-        codes = colours.astype(np.int32) @ _CODE
+        pixels, palette, _ = read_stored(self.mask)
+        if pixels.ndim == 2:  # grey, or indexed by a palette: a table of few colours does
+            ids, places = np.unique(pixels, return_inverse=True)
+            pixels = (np.repeat(ids[:, None], 3, axis=1) if palette is None else palette[ids])[None]
+        else:
+            places = None
+        codes = pixels.astype(np.int32) @ _CODE
         known = np.array(sorted(np.dot(colour, _CODE) for colour in self.labels))
-        place = np.minimum(np.searchsorted(known, codes), len(known) - 1)
-        if (wrong := codes[known[place] != codes]).size:
-            found = [f"({code >> 16}, {code >> 8 & 255}, {code & 255})" for code in np.unique(wrong)[:4].tolist()]
+        found = np.minimum(np.searchsorted(known, codes), len(known) - 1)
+        if (wrong := codes[known[found] != codes]).size:
+            shown = [f"({code >> 16}, {code >> 8 & 255}, {code & 255})" for code in np.unique(wrong)[:4].tolist()]
             raise UserError(
-                f"{self.mask} holds colours that are no class: {', '.join(found)}; save masks without smoothing and"
+                f"{self.mask} holds colours that are no class: {', '.join(shown)}; save masks without smoothing and"
                 " without JPEG, or add the colours to the class table"
             )
         labels = {int(np.dot(colour, _CODE)): label for colour, label in self.labels.items()}
-        return np.array([labels[code] for code in known.tolist()], dtype=np.uint8)[place]
+        table = np.array([labels[code] for code in known.tolist()], dtype=np.uint8)[found]
+        return table if places is None else table[0][places].reshape(places.shape)
 
 
 _CODE = np.array([1 << 16, 1 << 8, 1], dtype=np.int32)
@@ -181,6 +192,68 @@ def _listed(ids: NDArray[np.integer]) -> str:
     return ", ".join(written) + (f" and {len(runs) - 8} more" if len(runs) > 8 else "")
 
 
+@dataclass(frozen=True, eq=False)
+class BrightSample(MaskFileSample):
+    """A sample whose mask is bright where its one object is, and dark elsewhere, perhaps with soft edges.
+
+    Attributes:
+        threshold: the grey level from which a pixel is bright.
+        label: of what is bright; what is dark has the label 0.
+    """
+
+    threshold: int
+    label: int
+
+    def read_labels(self) -> NDArray[np.uint8]:
+        """See `MaskFileSample`; a mask in colours is refused."""
+        pixels, palette, _ = read_stored(self.mask, image_size(self.image))
+        if palette is not None:
+            pixels = palette[pixels]
+        if pixels.ndim == 3 and (pixels != pixels[:, :, :1]).any():
+            raise UserError(f"{self.mask} shows colours where black and white are expected; save it in grey")
+        return ((pixels if pixels.ndim == 2 else pixels[:, :, 0]) >= self.threshold).astype(np.uint8) * self.label
+
+
+@dataclass(frozen=True, eq=False)
+class CombinedSample(MaskFileSample):
+    """A sample with several masks: one an object or a class, which are united, or one an annotator.
+
+    Attributes:
+        parts: a sample of each mask.
+        majority: whether a pixel has the label that most of them give it (of equally many the first), as for
+            annotators; else the last label that is not 0.
+    """
+
+    parts: tuple[MaskFileSample, ...]
+    majority: bool
+
+    def read_labels(self) -> NDArray[np.uint8]:
+        """See `MaskFileSample`.
+
+        Raises:
+            UserError: a mask cannot be read, or two differ in size.
+        """
+        return self.read_united()[0]
+
+    def read_united(self) -> tuple[NDArray[np.uint8], int]:
+        """The labels, and in how many pixels two masks overlap (0 for annotators)."""
+        united = self.parts[0].read_labels()
+        others = []
+        for part in self.parts[1:]:
+            others.append(part.read_labels())
+            if others[-1].shape != united.shape:
+                raise UserError(f"{part.mask} and {self.mask} differ in size, though both are masks of {self.image}")
+        if self.majority:
+            masks = np.stack([united, *others])
+            agreeing = np.stack([(masks == mask).sum(axis=0) for mask in masks])
+            return np.take_along_axis(masks, np.argmax(agreeing, axis=0)[None], axis=0)[0], 0
+        overlap = 0
+        for other in others:
+            overlap += int(((united != 0) & (other != 0)).sum())
+            united = np.where(other != 0, other, united)
+        return united, overlap
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A data set that has been opened: its samples by split, and what their labels mean.
@@ -192,6 +265,8 @@ class Dataset:
         splits: samples by the name of the split, in an order that is the same on every machine.
         notes: what the user should know of (files that were left out), one sentence each.
         problems: what would corrupt a training, one sentence each; `pan train` refuses to start on them.
+        reading: how it was read, so that it can be read in the same way again.
+        groups: by the names of samples the video, scene or patient that they are of, where folders tell it.
     """
 
     format: str
@@ -200,6 +275,8 @@ class Dataset:
     splits: Mapping[str, Sequence[Sample]]
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    reading: Reading = FOUND
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     def refuse_problems(self) -> None:
         """Raise where something would corrupt a training.

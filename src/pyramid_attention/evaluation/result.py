@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..classes import ClassTable
-from ..data.readers import cityscapes
+from ..data.readers.benchmarks import cityscapes
 from ..files import write_json
 from .boundary import BoundaryCounts
 from .confusion import ConfusionMatrix

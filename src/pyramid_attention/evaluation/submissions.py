@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from ..classes import ClassTable
-from ..data.readers import ade20k, cityscapes, voc
-from ..data.readers.listing import read_names
+from ..data.readers.benchmarks import ade20k, cityscapes, voc
+from ..data.split_lists import read_names
 from ..errors import UserError, nearest
 from ..images import encode_image, encode_label_map
 from ..inference import Segmentation, Segmenter

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -269,12 +269,54 @@ def read_label_map(path: PathLike) -> NDArray[np.uint8] | NDArray[np.int32]:
             if lossy:
                 raise _no_ids(path)
             return rgb[:, :, 0].copy()
-        if image.mode not in ("P", "L", "1", "I", "I;16", "I;16L", "I;16B", "I;16N"):
+        if image.mode not in ("P", "L", "LA", "1", "I", "I;16", "I;16L", "I;16B", "I;16N"):
             raise UserError(f"{path} has pixels of type {image.mode}; a mask is an indexed or grey PNG of class ids")
         if lossy:
             raise _no_ids(path)
+        if image.mode == "LA":
+            return np.array(image.getchannel("L"))
         narrow = image.mode in ("P", "L", "1")
         return np.array(image, np.uint8) if narrow else np.array(image, np.int32)
+
+
+class MaskValues(NamedTuple):
+    """The pixels of a mask as its file stores them.
+
+    Attributes:
+        pixels: H×W, uint8 or int32, or H×W×3 uint8 where they are colours that are not all grey.
+        palette: K×3 uint8, the colour of each value of an indexed file; None for others.
+        lossy: whether the file is a JPEG, whose values are near those that were saved, no more.
+    """
+
+    pixels: NDArray[np.uint8] | NDArray[np.int32]
+    palette: NDArray[np.uint8] | None = None
+    lossy: bool = False
+
+
+def read_mask_values(path: PathLike) -> MaskValues:
+    """Read a mask of any kind of image, whatever its values may mean; an alpha channel is dropped.
+
+    Raises:
+        UserError: as `read_image`, and on floating-point values that are no whole numbers.
+    """
+    with _opened(path) as image:
+        lossy = image.format in ("JPEG", "MPO")
+        if image.mode == "P":
+            palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+            return MaskValues(np.array(image, np.uint8), palette, lossy)
+        if image.mode == "F":
+            values = np.asarray(image)
+            if not (values == np.rint(values)).all():
+                raise UserError(f"{path} holds fractions where class ids are expected; write whole numbers")
+            return MaskValues(values.astype(np.int32))
+        if image.mode.startswith("I"):
+            return MaskValues(np.array(image, np.int32))
+        if image.mode in ("L", "LA", "1"):
+            grey = np.asarray(image.getchannel(0) if image.mode == "LA" else image)
+            return MaskValues(grey.astype(np.uint8) * (255 if image.mode == "1" else 1), None, lossy)
+        colours = np.asarray(image.convert("RGB"))
+        grey_only = bool((colours == colours[:, :, :1]).all())
+        return MaskValues(colours[:, :, 0].copy() if grey_only else colours, None, lossy)
 
 
 def _no_ids(path: PathLike) -> UserError:

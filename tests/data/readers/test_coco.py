@@ -11,8 +11,9 @@ from PIL import Image
 
 from pyramid_attention.classes import IGNORE
 from pyramid_attention.data import READERS, fit_masks, open_dataset, readers
-from pyramid_attention.data.readers import coco
-from pyramid_attention.data.readers.coco import uncompressed
+from pyramid_attention.data.readers.coco import instances as coco
+from pyramid_attention.data.readers.coco.instances import uncompressed
+from pyramid_attention.data.tree import Tree
 from pyramid_attention.errors import MissingExtra, UserError
 
 rle = pytest.importorskip("pycocotools.mask")
@@ -371,8 +372,8 @@ def test_other_trees_are_not_taken_for_coco(tmp_path: Path) -> None:
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "boxes.json").write_text("{}")
     (tmp_path / "train" / "a.json").write_text("{}")
-    assert not coco.detect(tmp_path)
-    assert not READERS["coco-panoptic"].detect(tmp_path)
+    assert not coco.detect(Tree.scan(tmp_path))
+    assert not READERS["coco-panoptic"].detect(Tree.scan(tmp_path))
 
 
 # Panoptic

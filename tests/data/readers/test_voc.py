@@ -12,8 +12,9 @@ from scipy.io import savemat
 
 from pyramid_attention.classes import IGNORE, voc_colours
 from pyramid_attention.data import READERS, Dataset, fit_masks, open_dataset, readers
-from pyramid_attention.data.readers import voc
-from pyramid_attention.data.readers.listing import read_names
+from pyramid_attention.data.readers.benchmarks import voc
+from pyramid_attention.data.split_lists import read_names
+from pyramid_attention.data.tree import Tree
 from pyramid_attention.errors import MissingExtra, UserError
 
 IDS = np.array([[0, 1, 20, 255], [15, 15, 0, 255]], dtype=np.uint8)
@@ -417,10 +418,13 @@ def test_a_table_that_cannot_be_understood(tmp_path: Path, file: str, lines: lis
 # Bad input
 
 
-def test_nothing_says_what_the_ids_mean(tmp_path: Path) -> None:
+def test_where_nothing_says_what_the_ids_mean_it_is_someones_folders(tmp_path: Path) -> None:
     make_image(tmp_path, "a")
     mask(tmp_path, "a")
-    assert "holds neither ImageSets/Segmentation/train.txt" in complaint(tmp_path)
+    assert "holds neither ImageSets/Segmentation/train.txt" in complaint(tmp_path, "voc")
+    dataset = open_dataset(tmp_path)
+    assert dataset.format == "folder"
+    assert dataset.classes.names == ("class 0", "class 1", "class 15", "class 20")
 
 
 def test_no_image_has_a_mask(tmp_path: Path) -> None:
@@ -478,7 +482,8 @@ def test_an_unreadable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_detection(tmp_path: Path) -> None:
     devkit(tmp_path)
-    assert [name for name, reader in READERS.items() if reader.detect(tmp_path)] == ["voc"]
+    tree = Tree.scan(tmp_path)
+    assert [name for name, reader in READERS.items() if name != "folder" and reader.detect(tree)] == ["voc"]
 
 
 @pytest.mark.parametrize(
@@ -494,7 +499,7 @@ def test_detection(tmp_path: Path) -> None:
 def test_other_layouts_are_not_vocs(tmp_path: Path, files: list[str]) -> None:
     for file in files:
         names(tmp_path / file)
-    assert not voc.detect(tmp_path)
+    assert not voc.detect(Tree.scan(tmp_path))
 
 
 def test_masks_of_another_size_are_fitted_on_request(tmp_path: Path) -> None:

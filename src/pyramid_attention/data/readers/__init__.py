@@ -1,31 +1,22 @@
-"""Readers of data sets: one module a format (`Reader`); which one a folder needs is found by looking."""
+"""Readers of data sets, by family: one module a format (`Reader`); which one is needed is found by looking."""
 
 from __future__ import annotations
 
 import inspect
-import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from ...errors import UserError, nearest
 from .. import shapes
 from ..holdout import make_splits
+from ..reading import FOUND, Reading
 from ..samples import Dataset
-from . import (
-    ade20k,
-    camvid,
-    camvid32,
-    cityscapes,
-    coco,
-    coco_panoptic,
-    cvat,
-    folder,
-    labelme,
-    roboflow,
-    voc,
-    yolo,
-)
-from .pairs import list_images, subfolders
+from ..tree import Tree
+from .benchmarks import ade20k, camvid, camvid32, cityscapes, voc
+from .coco import instances, panoptic
+from .folders import folder, manifest
+from .tools import cvat, labelme, roboflow, yolo
 
 
 class Reader(Protocol):
@@ -35,19 +26,19 @@ class Reader(Protocol):
     def LAYOUT(self) -> str:
         """What the reader expects to find, in a few words."""
 
-    def detect(self, root: Path) -> bool:
-        """Whether `root`, an existing folder, is in this format."""
+    def detect(self, tree: Tree) -> bool:
+        """Whether a folder is in this format."""
 
-    def read(self, root: Path) -> Dataset:
-        """Read `root`; a `UserError` where it is not in this format."""
+    def read(self, tree: Tree) -> Dataset:
+        """Read a folder; a `UserError` where it is not in this format."""
 
 
 READERS: dict[str, Reader] = {
     "cvat": cvat,  # before voc, whose layout it extends
     "voc": voc,
     "cityscapes": cityscapes,
-    "coco": coco,
-    "coco-panoptic": coco_panoptic,
+    "coco": instances,
+    "coco-panoptic": panoptic,
     "yolo": yolo,
     "roboflow": roboflow,
     "labelme": labelme,
@@ -59,13 +50,21 @@ READERS: dict[str, Reader] = {
 """By name, in the order in which they are asked."""
 
 
-def open_dataset(data: str | Path, format: str | None = None, *, make_val: bool = True, **options: Any) -> Dataset:
-    """Open a data set: a folder in any format the readers know, or the word "shapes" for the synthetic images.
+def open_dataset(
+    data: str | Path,
+    format: str | None = None,
+    *,
+    reading: Reading = FOUND,
+    make_val: bool = True,
+    **options: Any,
+) -> Dataset:
+    """Open a data set: a folder in any arrangement, a manifest, or the word "shapes" for the synthetic images.
 
     Args:
-        data: the folder, or "shapes".
+        data: the folder; the CSV file of a manifest (see `manifest`); or "shapes".
         format: the name of a reader; by default the first that recognises the folder.
-        make_val: where all that the reader finds is the split "train", set some of it aside as "val" (see `holdout`).
+        reading: what is known of the data set: patterns, what masks mean, how it is divided.
+        make_val: where there is no split "val", set some of "train" aside as such (see `holdout`).
         options: for "shapes" alone, see `shapes.open_shapes`.
 
     Raises:
@@ -85,20 +84,21 @@ def open_dataset(data: str | Path, format: str | None = None, *, make_val: bool 
         raise UserError(f"there is no format '{format}'.{nearest(format, READERS)}")
     if not str(data):
         raise UserError("the data set's folder is an empty name; write . for the folder you are in")
-    root = Path(data)
-    if not os.path.isdir(root):
-        what = "is a file, not a folder" if os.path.exists(root) else "does not exist"
-        raise UserError(f"{root} {what}; give the folder of a data set, or the word shapes for synthetic images")
+    found = _read(Path(data), format, reading)
+    return make_splits(found) if make_val else found
+
+
+def _read(path: Path, format: str | None, reading: Reading) -> Dataset:
+    if path.suffix.lower() == ".csv" and path.is_file():
+        return manifest.read(path, reading)
+    if not path.is_dir():
+        what = "is a file, not a folder" if path.exists() else "does not exist"
+        raise UserError(f"{path} {what}; give the folder of a data set, or the word shapes for synthetic images")
+    tree = Tree.scan(path)
+    given = reading.images is not None or reading.masks is not None
+    if given and format not in (None, "folder"):
+        raise UserError(f'images= and masks= are patterns of a folder; leave format="{format}" out')
     for name, reader in READERS.items():
-        if format == name or (format is None and reader.detect(root)):
-            found = reader.read(root)
-            return make_splits(found) if make_val else found
-    if not list_images(root).files:
-        raise UserError(f"{root} holds no images; {_expected()}")
-    raise UserError(
-        f"{root} is in no known format (it holds the folders: {', '.join(subfolders(root)) or 'none'}); {_expected()}"
-    )
-
-
-def _expected() -> str:
-    return "expected " + ", or ".join(f"{reader.LAYOUT} ({name})" for name, reader in READERS.items())
+        if name != "folder" and not given and (format == name or (format is None and reader.detect(tree))):
+            return replace(reader.read(tree), reading=reading)
+    return folder.read(tree, reading)

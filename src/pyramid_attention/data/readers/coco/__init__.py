@@ -1,0 +1,1 @@
+"""COCO's annotations: instances and panoptic segments in JSON files."""

@@ -1,0 +1,1 @@
+"""Images and masks in folders, in any arrangement, or listed in a manifest."""

@@ -1,0 +1,1 @@
+"""Data sets whose images or masks are listed in tables."""

@@ -1,0 +1,299 @@
+"""labelme's annotations: one JSON file an image.
+
+    a.jpg  a.json  b.jpg  b.json  …  labels.txt         or the same in train/ and val/ (valid/, test/)
+
+A JSON file names its image in `imagePath` (relative to itself), or holds it in `imageData`. Of its shapes polygons
+(oriented rectangles too), rectangles and circles are read, later ones over earlier ones; lines, points and masks are
+not, and a note tells of them. What no shape covers is background, class 0.
+
+`labels.txt`, optional, has one class name a line, as labelme's own converters want it: the first may be `__ignore__`
+(void), the next `_background_`. Without it the classes are the sorted names of all shapes. With it and without, a shape
+called `__ignore__` is void, and one called `_background_` or `background` is class 0.
+
+Code: https://github.com/wkentaro/labelme (labelme/utils/shape.py, examples/semantic_segmentation/labelme2voc.py).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ....classes import IGNORE, ClassTable
+from ....errors import UserError
+from ....images import MAX_PIXELS, image_size, read_image, to_image_array
+from ...outlines import (
+    Kind,
+    Overhang,
+    Points,
+    Shape,
+    as_points,
+    background_first,
+    box,
+    check_declared_size,
+    declared_size,
+    draw,
+)
+from ...pairing import Report
+from ...samples import Dataset
+from ...small_files import read_json_object, read_lines
+from ...split_names import SPLITS, split_name
+from ...tree import Tree, few, stem
+
+LAYOUT = "a.jpg with labelme's a.json beside it, alone or in train/ and val/"
+VOID = "__ignore__"
+KINDS: dict[str | None, Kind] = {
+    None: "polygon",  # before version 3 there was nothing else
+    "polygon": "polygon",
+    "oriented_rectangle": "polygon",
+    "rectangle": "rectangle",
+    "circle": "circle",
+}
+
+
+LOOKED_INTO = 50
+"""JSON files that are opened to see whether they are labelme's."""
+
+
+def detect(tree: Tree) -> bool:
+    """Whether a JSON file in the folder, or in that of a split, begins as labelme's do."""
+    files = [
+        f for f in _json_files(tree) if "/" not in f or (f.count("/") == 1 and split_name(f.split("/")[0]) in SPLITS)
+    ]
+    for file in files[:LOOKED_INTO]:
+        try:
+            with open(tree.path(file), "rb") as opened:
+                if b'"shapes"' in opened.read(4096):
+                    return True
+        except OSError:  # that it cannot be read is said when it is
+            continue
+    return False
+
+
+def _json_files(tree: Tree) -> list[str]:
+    return tree.below("", {".json"})
+
+
+def _split(file: str) -> tuple[str, str]:
+    """The split of a file, told by its folder, and its path there."""
+    head, _, rest = file.partition("/")
+    return (split_name(head), rest) if rest and split_name(head) in SPLITS else ("train", file)
+
+
+def read(tree: Tree) -> Dataset:
+    """Read every JSON file; no image is opened.
+
+    Raises:
+        UserError: `labels.txt` cannot be read, or there are no annotated images.
+    """
+    tree.refuse_loops()
+    root = tree.root
+    found = _Findings(tree)
+    splits: dict[str, list[_Annotated]] = {}
+    taken: dict[tuple[str, str], str] = {}
+    for file in _json_files(tree):
+        split, name = _split(file)
+        if taken.setdefault((split, stem(name)), file) != file:
+            first = root / taken[split, stem(name)]
+            found.problems.append(f"{first} and {root / file} are both {stem(name)} of {split}; rename one of them")
+        elif (one := found.annotated(stem(name), root / file)) is not None:
+            splits.setdefault(split, []).append(one)
+    if not splits:
+        raise UserError(f"{root} holds no images that labelme has annotated; expected {LAYOUT}")
+    extra = [os.path.relpath(path, root) for path in sorted(found.on_disk - set(found.takers))]
+    if extra:
+        found.notes.append(f"{len(extra)} images in {root} have no JSON file and are left out ({few(extra)})")
+    used = {shape.name for listed in splits.values() for one in listed for shape in one.shapes}
+    declared = _declared(root / "labels.txt")
+    names = {name: name for name in sorted(used - {VOID})} if declared is None else declared
+    listed_names, labels = background_first(names)
+    labels |= {VOID: IGNORE} | {name: 0 for name in ("background", "_background_") if name not in labels}
+    try:
+        classes = ClassTable.of(listed_names)
+    except UserError as error:
+        raise UserError(f"the labels of {root}: {error}") from None
+    for listed in splits.values():
+        for one in listed:
+            unknown = sorted({shape.name for shape in one.shapes} - set(labels))
+            if unknown:
+                found.problems.append(
+                    f"{one.source}: shapes have the labels {few(unknown)}, which {root / 'labels.txt'} does not have;"
+                    " add them there or rename the shapes"
+                )
+    samples = {split: [one.sample(labels) for one in listed] for split, listed in sorted(splits.items())}
+    found.finish()
+    return found.dataset("labelme", tree, classes, samples)
+
+
+def _declared(path: Path) -> dict[str, str] | None:
+    """The class names of `labels.txt`; None where there is none."""
+    if not path.exists():
+        return None
+    return {name: name for name in read_lines(path) if name != VOID}
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    name: str
+    points: Points
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class _Annotated:
+    """A JSON file before the classes are known."""
+
+    name: str
+    source: Path
+    image: Path | None
+    size: tuple[int, int] | None
+    shapes: list[_Drawn]
+
+    def sample(self, labels: Mapping[str, int]) -> LabelmeSample:
+        shapes = tuple(Shape(labels.get(shape.name, 0), shape.points, shape.kind) for shape in self.shapes)
+        return LabelmeSample(self.name, self.source, self.image, self.size, shapes)
+
+
+class _Findings(Report):
+    """What is gathered over all JSON files."""
+
+    def __init__(self, tree: Tree) -> None:
+        super().__init__()
+        self.root = tree.root
+        self.on_disk = {os.path.normpath(tree.path(file)) for file in tree.images()}
+        self.beside = {os.path.splitext(path)[0]: path for path in sorted(self.on_disk, reverse=True)}
+        self.inside = os.path.join(os.path.normpath(tree.root), "")
+        self.takers: dict[str, Path] = {}
+        self.overhang = Overhang()
+        self.foreign: list[str] = []
+        self.absent: list[str] = []
+        self.passed_over: Counter[str] = Counter()
+
+    def annotated(self, name: str, path: Path) -> _Annotated | None:
+        """One JSON file; None where it is broken, not labelme's, or has no image."""
+        try:
+            data = read_json_object(path)
+        except UserError as error:
+            self.problems.append(str(error))
+            return None
+        if not isinstance(data.get("shapes"), list):
+            self.foreign.append(path.name)
+            return None
+        image = self._image(path, data)
+        if image is None and not data.get("imageData"):
+            self.absent.append(path.name)
+            return None
+        if image is not None and self.takers.setdefault(str(image), path) != path:
+            self.problems.append(f"{image} has two masks, {self.takers[str(image)]} and {path}; remove one")
+            return None
+        size = declared_size(data.get("imageHeight"), data.get("imageWidth"))
+        shapes = []
+        for i, shape in enumerate(data["shapes"]):
+            try:
+                if (drawn := self._shape(shape)) is None:
+                    continue
+            except ValueError as error:
+                self.problems.append(f"{path}: shape {i} {error}; draw it again or remove it")
+                continue
+            shapes.append(drawn)
+            if size is not None and drawn.kind != "circle":
+                self.overhang.see(name, box(drawn.points), size[1], size[0])
+        return _Annotated(name, path, image, size, shapes)
+
+    def _image(self, path: Path, data: dict[str, Any]) -> Path | None:
+        """The image where `imagePath` says, else the one beside the JSON file that has its stem."""
+        said = data.get("imagePath")
+        if isinstance(said, str) and said:
+            place = os.path.normpath(path.parent / said.replace("\\", "/"))
+            if place in self.on_disk or (not place.startswith(self.inside) and os.path.isfile(place)):
+                return Path(place)
+        twin = self.beside.get(os.path.normpath(path.with_suffix("")))
+        return None if twin is None else Path(twin)
+
+    def _shape(self, shape: Any) -> _Drawn | None:
+        """A shape; None for a kind that covers no area; a `ValueError` says what is wrong with it."""
+        if not isinstance(shape, dict) or not isinstance(shape.get("label"), str) or not shape["label"].strip():
+            raise ValueError("has no label")
+        said = shape.get("shape_type")
+        kind = KINDS.get(said) if said is None or isinstance(said, str) else None
+        if kind is None:
+            self.passed_over[str(said)] += 1
+            return None
+        points = as_points(shape.get("points"), 3 if kind == "polygon" else 2)
+        if kind == "circle" and len(points) != 2:
+            raise ValueError(f"is a circle of {len(points)} points where 2 are needed")
+        return _Drawn(shape["label"], points, "polygon" if kind == "rectangle" and len(points) > 2 else kind)
+
+    def finish(self) -> None:
+        """Note what there is to say of all files."""
+        if self.foreign:
+            self.notes.append(
+                f"{len(self.foreign)} JSON files are not labelme's and are left out ({few(self.foreign)})"
+            )
+        if self.absent:
+            self.notes.append(
+                f"{len(self.absent)} JSON files have no image, neither on disk nor in themselves, and are left out"
+                f" ({few(self.absent)})"
+            )
+        for kind, count in sorted(self.passed_over.items()):
+            self.notes.append(
+                f"{count} shapes of the type {kind} are left out; polygons, rectangles and circles are read"
+            )
+        self.notes += self.overhang.notes(self.root)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelmeSample:
+    """An image, on disk or (image is None) in its JSON file `source`, and the shapes on it.
+
+    Attributes:
+        size: (height, width) that was annotated; None where the file does not tell.
+    """
+
+    name: str
+    source: Path
+    image: Path | None
+    size: tuple[int, int] | None
+    shapes: tuple[Shape, ...]
+
+    def read_image(self) -> NDArray[np.uint8]:
+        """The image, H×W×3 uint8 RGB, upright.
+
+        Raises:
+            UserError: the file is missing, damaged or no image.
+        """
+        if self.image is not None:
+            return read_image(self.image)
+        embedded = read_json_object(self.source)["imageData"]
+        try:
+            with Image.open(io.BytesIO(base64.b64decode(embedded))) as image:
+                if image.width * image.height <= MAX_PIXELS:
+                    return to_image_array(image)
+        except UserError:
+            raise
+        except Exception as error:  # on a damaged image a decoder raises whatever it stumbles over
+            raise UserError(
+                f"the imageData of {self.source} is damaged ({type(error).__name__}); put the image beside it"
+            ) from error
+        raise UserError(f"the imageData of {self.source} has more than {MAX_PIXELS:,} pixels; scale it down")
+
+    def read_mask(self) -> NDArray[np.uint8]:
+        """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where void.
+
+        Raises:
+            UserError: the image is unreadable, or of another size than was annotated.
+        """
+        if self.image is None:
+            return draw(self.read_image().shape[:2], self.shapes)
+        size = self.size or image_size(self.image)
+        check_declared_size(self.source, size, self.image)
+        return draw(size, self.shapes)
