@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,12 @@ def open_session(
         ) from error
 
 
-def describe_foreign(session: Any, path: Path, names: Sequence[str] | None) -> ModelInfo:
+def describe_foreign(session: Any, data: bytes, path: Path, names: Sequence[str] | None) -> ModelInfo:
     """What the user says of another program's file, which says nothing of itself.
 
     Args:
         session: the file in ONNX Runtime.
+        data: its bytes.
         path: of the file, for messages.
         names: of its classes.
 
@@ -94,7 +96,7 @@ def describe_foreign(session: Any, path: Path, names: Sequence[str] | None) -> M
         )
     if isinstance(count, int) and count != len(names):
         raise UserError(f"{path} has {count} classes and classes= names {len(names)}")
-    return ModelInfo(classes=ClassTable.of(list(names)))
+    return ModelInfo(classes=ClassTable.of(list(names)), weights_sha256=hashlib.sha256(data).hexdigest())
 
 
 def choose_providers(device: str) -> list[str]:
@@ -136,7 +138,7 @@ class OnnxRuntimeEngine:
     def __init__(self, model: Located, device: str = "auto", classes: Sequence[str] | None = None) -> None:
         data, info = read_file(model, classes)
         self._session = open_session(data, model.path, choose_providers(device), only=SCORES)
-        self.info = info or describe_foreign(self._session, model.path, classes)
+        self.info = info or describe_foreign(self._session, data, model.path, classes)
         self.device = "cuda" if CUDA in self._session.get_providers() else "cpu"
         self._options = onnxruntime.RunOptions()
         self._options.log_severity_level = 4

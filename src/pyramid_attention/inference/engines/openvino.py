@@ -40,7 +40,7 @@ class OpenVinoEngine:
         if device not in ("auto", "cpu"):
             raise UserError(f'the engine openvino runs on the CPU, not on {device}; use device="cpu" (or auto)')
         data, info = read_file(model, classes)
-        self.info = info or describe_foreign(open_session(data, model.path, optimise=False), model.path, classes)
+        self.info = info or describe_foreign(open_session(data, model.path, optimise=False), data, model.path, classes)
         core = openvino.Core()
         try:
             whole = core.read_model(data)
