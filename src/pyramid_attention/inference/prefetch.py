@@ -20,13 +20,17 @@ def prefetch(
     What `function` raises comes out of that item's `future.result()`, so a loop can go on after a broken file.
     """
     remaining = iter(items)
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch") as pool:
-        waiting = deque((item, pool.submit(function, item)) for item in islice(remaining, ahead))
-        try:
-            while waiting:
-                item, future = waiting.popleft()
-                waiting.extend((item, pool.submit(function, item)) for item in islice(remaining, 1))
-                yield item, future
-        finally:
-            for _, future in waiting:  # the loop was left early
-                future.cancel()
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")
+    waiting: deque[tuple[Item, Future[Result]]] = deque()
+    try:
+        waiting.extend((item, pool.submit(function, item)) for item in islice(remaining, ahead))
+        while waiting:
+            item, future = waiting.popleft()
+            waiting.extend((item, pool.submit(function, item)) for item in islice(remaining, 1))
+            yield item, future
+    finally:
+        for _, future in waiting:  # the loop was left early
+            future.cancel()
+        # Where an error left it, this may run whenever Python collects what remains of the loop, also while another
+        # thread is being started: to wait for ours to end could then be for ever.
+        pool.shutdown(wait=False)

@@ -78,9 +78,10 @@ class FileSource:
 
     def apart(self) -> tuple[FileSource, FileSource]:
         """Images that are decoded whole (with the failed inputs), and rasters, which are read by windows."""
-        rasters = [item for item in self.items if is_raster(Path(item.place))]
-        whole = [item for item in self.items if item not in rasters]
-        return FileSource(whole, self.failed, self.max_pixels), FileSource(rasters)
+        kinds: dict[bool, list[Item]] = {False: [], True: []}
+        for item in self.items:
+            kinds[is_raster(Path(item.place))].append(item)
+        return FileSource(kinds[False], self.failed, self.max_pixels), FileSource(kinds[True])
 
     def read(self, item: Item) -> ImageReader:
         """Decode a file.
