@@ -75,6 +75,10 @@ def check_failures(reasons: Sequence[str], done: int, what: str) -> None:
     raise UserError(first if count == 1 else f"all {count} {what} failed: {first}")
 
 
+class NoPairs(UserError):
+    """The patterns of a data set's images and masks match nothing."""
+
+
 class MissingExtra(UserError):
     """A command or a name needs packages of an extra that is not installed."""
 

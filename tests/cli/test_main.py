@@ -144,26 +144,26 @@ def test_what_the_system_refuses_is_one_line(capsys: pytest.CaptureFixture[str])
 
 
 def test_an_interrupt_ends_with_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    import pyramid_attention.data
+    import pyramid_attention.evaluation
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pyramid_attention.data, "open_dataset", interrupted)
-    assert main(["eval", "shapes", "--model", "none"]) == 130
+    monkeypatch.setattr(pyramid_attention.evaluation, "open_as_trained", interrupted)
+    assert main(["eval", "shapes"]) == 130
     assert capsys.readouterr().err == "pan: interrupted\n"
 
 
 def test_a_request_to_end_is_an_interrupt(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    import pyramid_attention.data
+    import pyramid_attention.evaluation
 
     def terminated(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(pyramid_attention.data, "open_dataset", terminated)
-    assert main(["eval", "shapes", "--model", "none"]) == 130
+    monkeypatch.setattr(pyramid_attention.evaluation, "open_as_trained", terminated)
+    assert main(["eval", "shapes"]) == 130
     assert capsys.readouterr().err == "pan: interrupted\n"
     assert signal.getsignal(signal.SIGTERM) == before
 

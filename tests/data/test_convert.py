@@ -13,7 +13,7 @@ from PIL import Image
 
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.cli import main
-from pyramid_attention.data import Dataset, open_dataset
+from pyramid_attention.data import Dataset, Reading, open_dataset
 from pyramid_attention.data.convert import MARKER, convert_dataset
 from pyramid_attention.data.holdout import choose_groups, group_names
 from pyramid_attention.data.readers.benchmarks.camvid import CLASSES
@@ -39,9 +39,8 @@ def names(root: Path) -> dict[str, list[str]]:
     return {split: [sample.name for sample in samples] for split, samples in open_dataset(root).splits.items()}
 
 
-def unsplit(root: Path) -> Dataset:
-    """The data set without the `val` that a training would set aside."""
-    return open_dataset(root, make_val=False)
+def divided(root: Path, val: float, group: str | None = None) -> Dataset:
+    return open_dataset(root, reading=Reading(val=val, group=group))
 
 
 def contents(root: Path) -> dict[str, tuple[bytes, int]]:
@@ -223,7 +222,7 @@ def test_a_pattern_that_does_not_fit_is_refused(pattern: str, message: str) -> N
 def test_val_is_made_of_train_by_video(tmp_path: Path) -> None:
     videos = [f"v{video}_{frame}" for video in range(5) for frame in range(4)]
     source = camvid(tmp_path / "set", train=videos, test=["t"])
-    convert_dataset(unsplit(source), tmp_path / "copy", 0.4, "^[^_]+").check()
+    convert_dataset(divided(source, 0.4, "^[^_]+"), tmp_path / "copy").check()
     found = names(tmp_path / "copy")
     assert {split: len(those) for split, those in found.items()} == {"test": 1, "train": 12, "val": 8}
     assert not {name[:2] for name in found["val"]} & {name[:2] for name in found["train"]}
@@ -234,48 +233,42 @@ def test_val_is_made_of_train_by_video(tmp_path: Path) -> None:
 def test_the_share_of_val(tmp_path: Path, val: float, made: int) -> None:
     """By the SHA-256 of the names, of which 1, 7 and 8 lie below the share: 7 is more than one from 5."""
     source = camvid(tmp_path / "set", train=[str(k) for k in range(10)])
-    done = convert_dataset(unsplit(source), tmp_path / "copy", val).done
+    done = convert_dataset(divided(source, val), tmp_path / "copy").done
     assert done == {"train": 10 - made} | ({"val": made} if made else {})
 
 
 def test_the_copy_has_the_val_that_a_training_on_the_source_has(tmp_path: Path) -> None:
     """Else a model that was trained on the source would be validated on images that it has seen."""
     source = camvid(tmp_path / "set", train=[str(k) for k in range(10)])
-    convert_dataset(unsplit(source), tmp_path / "copy").check()
+    convert_dataset(open_dataset(source), tmp_path / "copy").check()
     assert names(tmp_path / "copy") == names(source)
-    by_share = convert_dataset(unsplit(source), tmp_path / "other", 0.1).done
+    by_share = convert_dataset(divided(source, 0.1), tmp_path / "other").done
     assert by_share == {"train": 9, "val": 1}  # whoever names a share asks for another division
 
 
-def test_one_image_cannot_be_divided(tmp_path: Path) -> None:
-    dataset = unsplit(camvid(tmp_path / "set", train=["a"]))
-    assert refusal(dataset, tmp_path / "copy").endswith("give val=0")
-    assert convert_dataset(dataset, tmp_path / "copy", 0.0).done == {"train": 1}
+def test_one_image_is_not_divided(tmp_path: Path) -> None:
+    source = camvid(tmp_path / "set", train=["a"])
+    assert convert_dataset(open_dataset(source), tmp_path / "copy").done == {"train": 1}
 
 
-def refusal(dataset: Dataset, destination: Path, val: float | None = None, group: str | None = None) -> str:
+def refusal(dataset: Dataset, destination: Path) -> str:
     with pytest.raises(UserError) as raised:
-        convert_dataset(dataset, destination, val, group)
+        convert_dataset(dataset, destination)
     assert raised.value.exit_code == 2
     return str(raised.value)
 
 
 def test_splits_that_are_there_are_not_divided_again(tmp_path: Path) -> None:
-    dataset = open_dataset(camvid(tmp_path / "set", train=["a"], val=["b"]))
-    assert refusal(dataset, tmp_path / "copy", 0.2).startswith("val= would make 'val' of a part of 'train', but")
-    assert refusal(dataset, tmp_path / "copy", 0.2, "a").endswith("train, val; they are kept if you leave them out")
-    assert not (tmp_path / "copy").exists()
+    source = camvid(tmp_path / "set", train=["a"], val=["b"])
+    dataset = divided(source, 0.5, "a")
+    assert dataset.notes == ("the data set has the split 'val', so that val= and group= divide nothing",)
+    assert convert_dataset(dataset, tmp_path / "copy").done == {"train": 1, "val": 1}
 
 
 @pytest.mark.parametrize("val", [-0.1, 1.0, 20, float("nan")])
-def test_a_share_that_is_none(tmp_path: Path, val: float) -> None:
-    dataset = unsplit(camvid(tmp_path / "set", train=["a", "b"]))
-    assert "is the share of the images to validate on, 0 to 1" in refusal(dataset, tmp_path / "copy", val)
-
-
-def test_one_video_cannot_be_divided(tmp_path: Path) -> None:
-    dataset = unsplit(camvid(tmp_path / "set", train=["a1", "a2"]))
-    assert "all 2 images are in one group ('a')" in refusal(dataset, tmp_path / "copy", 0.5, "^.")
+def test_a_share_that_is_none(val: float) -> None:
+    with pytest.raises(UserError, match="is the share of the images to validate on, 0 to 1"):
+        Reading(val=val)
 
 
 # Again, and never over anything
@@ -360,10 +353,10 @@ def test_a_second_conversion_into_a_folder_is_refused(tmp_path: Path) -> None:
 
 def test_another_division_is_not_mixed_into_the_first(tmp_path: Path) -> None:
     source = camvid(tmp_path / "set", train=[str(k) for k in range(10)])
-    convert_dataset(unsplit(source), tmp_path / "copy", 0.2).check()
-    assert "or of these in other splits" in refusal(unsplit(source), tmp_path / "copy", 0.5)
+    convert_dataset(divided(source, 0.2), tmp_path / "copy").check()
+    assert "or of these in other splits" in refusal(divided(source, 0.5), tmp_path / "copy")
     camvid(source, train=[str(k) for k in range(30)])
-    assert "the conversion of other images" in refusal(unsplit(source), tmp_path / "copy", 0.2)
+    assert "the conversion of other images" in refusal(divided(source, 0.2), tmp_path / "copy")
 
 
 def test_the_copy_lies_beside_the_data_set(tmp_path: Path) -> None:
@@ -435,7 +428,7 @@ def test_the_verb_makes_a_copy_that_trains(tmp_path: Path, capsys: pytest.Captur
     arguments = ["data", "convert", str(source), str(tmp_path / "my copy"), "--val", "0.4", "--group", "^[^_]+"]
     assert main([*arguments, "--format", "camvid"]) == 0
     text = capsys.readouterr().out
-    assert "train: 6\nval: 4 (held out of train)\n" in text
+    assert "train: 6\nval: 4\n" in text
     assert f"pan data inspect '{tmp_path}/my copy'" in text
     assert {split: len(those) for split, those in names(tmp_path / "my copy").items()} == {"train": 6, "val": 4}
 

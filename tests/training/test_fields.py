@@ -20,7 +20,7 @@ from torch import nn
 
 from pyramid_attention.artifacts import save_model
 from pyramid_attention.classes import ClassTable
-from pyramid_attention.data import Dataset
+from pyramid_attention.data import Dataset, Reading
 from pyramid_attention.data.samples import DecodedSample
 from pyramid_attention.errors import UserError
 from pyramid_attention.training import Recipe, load_recipe
@@ -92,6 +92,37 @@ def read_from(folder: Path, recipe: Recipe) -> Any:
     except UserError as error:
         return str(error)
     return [sample.name for sample in (*train, *val)]
+
+
+def flat(folder: Path) -> Path:
+    """Ten images without a split, a0 … b4, and their masks."""
+    for kind, mode in (("images", "RGB"), ("masks", "L")):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        for letter in "ab":
+            for number in range(5):
+                image = Image.new(mode, (32, 32), 0)
+                image.paste(1 if mode == "L" else (90, 20 * number, 30), (0, 0, 16, 16))
+                image.save(folder / kind / f"{letter}{number}.png")
+    return folder
+
+
+def val_names(recipe: Recipe, folder: Path) -> list[str]:
+    return sorted(sample.name for sample in resolve(flat(folder), recipe)[1].split("val"))
+
+
+def is_refused(recipe: Recipe, folder: Path) -> bool:
+    try:
+        resolve(flat(folder), recipe)
+    except UserError:
+        return True
+    return False
+
+
+def renamed(folder: Path) -> dict[str, Any]:
+    """What masks mean, as a run records it, under other names."""
+    meaning = resolve(flat(folder / "known"), BASE)[0].data.meaning
+    assert meaning is not None
+    return {**meaning, "classes": ClassTable.of(["ground", "thing"]).to_dict()}
 
 
 def mask_of_extra(recipe: Recipe, folder: Path) -> Any:
@@ -240,6 +271,13 @@ CASES = [
     Case("data.noise", 0.1, lambda r, _: other_colours(r), False, True),
     Case("data.cache", True, lambda r, _: times_decoded(r), 8, 4),
     Case("data.workers", 2, lambda r, _: loader(r).num_workers, 0, 2),
+    Case("data.images", "nowhere/{id}.png", is_refused, False, True),
+    Case("data.masks", "nowhere/{id}.png", is_refused, False, True),
+    Case("data.annotators", "majority", lambda r, _: Reading.of(r.data.model_dump()).annotators, "first", "majority"),
+    Case("data.group", "^.", lambda r, f: len(val_names(r, f)), 1, 5),
+    Case("data.val", 0.5, lambda r, f: len(val_names(r, f)), 1, 6),
+    Case("data.held_out", ("a3",), lambda r, f: val_names(r, f) == ["a3"], False, True),
+    Case("data.meaning", renamed, lambda r, f: "thing" in resolve(flat(f), r)[1].classes.names, False, True),
     Case("data.check", True, broken_file_is_found, False, True),
     Case("model.init", trained_model, lambda r, _: describe(r.model).options["channels"], 8, 12),
     Case("model.architecture", "pspnet", lambda r, _: type(network(r).context).__name__, "FPA", "PPM"),

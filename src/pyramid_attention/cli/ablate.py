@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from ..data import Reading
 from ..errors import SomeFailed, UserError, require
-from .options import Device, Fields, Format, parse_fields
+from .options import Device, Fields, Format, given_fields, parse_fields, with_data_options
 
 
+@with_data_options
 def ablate(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="fpa, gau, context, architectures, or a .yaml file.")],
     data: Annotated[str, typer.Argument(metavar="DATA", help="The data set's folder, or the word 'shapes'.")],
@@ -23,6 +25,8 @@ def ablate(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in DIR.")] = False,
     format: Format = None,
     device: Device = "auto",
+    *,
+    reading: Reading,
 ) -> None:
     """Train each variant of STUDY with each seed on DATA, on the same budget, and compare: tables, plot, classes."""
     require("pan ablate", "torch", "lightning")
@@ -32,7 +36,7 @@ def ablate(
     result = run_study(
         study,
         data,
-        fields=parse_fields(fields),
+        fields={**given_fields(reading), **parse_fields(fields)},
         recipe=recipe,
         seeds=None if seeds is None else _numbers(seeds),
         out=out,

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
+from ..data import Reading
 from ..errors import SomeFailed
-from .options import Format
+from .options import Format, with_data_options
 
 data_app = typer.Typer(
     help="Look at a data set before training, or copy it into the folder format.", rich_markup_mode=None
@@ -18,6 +19,7 @@ data_app = typer.Typer(
 
 
 @data_app.command("inspect")
+@with_data_options
 def inspect(
     data: Annotated[str, typer.Argument(metavar="DATA", help="The data set's folder, or the word 'shapes'.")],
     split: Annotated[
@@ -28,6 +30,8 @@ def inspect(
     ] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all that was found to a JSON file.")] = None,
     format: Format = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Say what DATA holds and what is wrong with it.
 
@@ -54,7 +58,7 @@ def inspect(
     from ..report.progress import progress
     from ..training.recipe_files import built_in_crops
 
-    dataset = open_dataset(data, format)
+    dataset = open_dataset(data, format, reading=reading)
     splits = list(dict.fromkeys(split or ())) or list(dataset.splits)
     for folder in (out, None if json is None else json.parent):
         if folder is not None:
@@ -90,22 +94,13 @@ def inspect(
 
 
 @data_app.command("convert")
+@with_data_options
 def convert(
     source: Annotated[str, typer.Argument(metavar="SRC", help="The data set's folder, or the word 'shapes'.")],
     destination: Annotated[Path, typer.Argument(metavar="DST", help="A new folder for the copy.")],
-    val: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE", help="Share of 'train' to make 'val' of where there is none: 0.2, or 0 for none."
-        ),
-    ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REGEX", help="What it matches in a name is the video, which stays in one split: '^[^_]+'."
-        ),
-    ] = None,
     format: Format = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Copy a data set into the folder format: images/, masks/ and dataset.yaml.
 
@@ -117,14 +112,13 @@ def convert(
     from ..data.convert import convert_dataset
     from ..report.progress import progress
 
-    dataset = open_dataset(source, format, make_val=False)  # the copy gets it, and the source stays as it is
+    dataset = open_dataset(source, format, reading=reading)
     for note in dataset.notes:
         print(note, file=sys.stderr)
     with progress("converting", sum(map(len, dataset.splits.values()))) as advance:
-        conversion = convert_dataset(dataset, destination, val, group, advance)
+        conversion = convert_dataset(dataset, destination, advance)
     for name, count in conversion.done.items():
-        made = " (held out of train)" if not dataset.splits.get(name) else ""
-        print(f"{name}: {count:,}{made}")
+        print(f"{name}: {count:,}")
     if any(conversion.done.values()):
         print(f"the copy is in {destination}; try: pan data inspect {shlex.quote(str(destination))}")
     if len(conversion.failed) > 1:

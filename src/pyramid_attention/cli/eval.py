@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from ..data import Reading
 from ..inference import DEFAULT_MODEL, SegmenterOptions
-from .options import Format, Model, with_segmenter_options
+from .options import Format, Model, with_data_options, with_segmenter_options
 
 
 @with_segmenter_options
+@with_data_options
 def evaluate(
     data: Annotated[str, typer.Argument(metavar="DATA", help="The data set's folder, or the word 'shapes'.")],
     model: Model = DEFAULT_MODEL,
@@ -26,6 +28,7 @@ def evaluate(
     ] = False,
     format: Format = None,
     *,
+    reading: Reading,
     options: SegmenterOptions,
 ) -> None:
     """Compare a model's predictions with the masks of DATA, pixel by pixel, each image at its own size."""
@@ -33,18 +36,18 @@ def evaluate(
     from rich.console import Console
     from rich.table import Table
 
-    from ..data import open_dataset
     from ..evaluation import evaluate as evaluate_model
+    from ..evaluation import open_as_trained
     from ..files import make_folder
     from ..inference import Segmenter
     from ..report.progress import progress
     from ..report.tables import class_table, summary_rows
 
-    dataset = open_dataset(data, format)
+    segmenter = Segmenter.load(model, options)
+    dataset = open_as_trained(data, segmenter.info, format, reading)
     if json is not None:
         make_folder(json.parent)
     samples = dataset.split(split)
-    segmenter = Segmenter.load(model, options)
     with progress(f"evaluating {split}", len(samples)) as advance:
         result = evaluate_model(dataset, segmenter, split, boundary=boundary, report=report, on_sample=advance)
     if json is not None:

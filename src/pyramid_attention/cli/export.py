@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
+from ..data import Reading
 from ..errors import UserError, require
-from .options import DataFormat
+from .options import DataFormat, with_data_options
 
 
+@with_data_options
 def export(
     model: Annotated[
         str, typer.Argument(metavar="M", help="A run folder, a model folder, or 'owner/name' on the hub.")
@@ -42,6 +44,8 @@ def export(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The .onnx file; by default in the model folder.")
     ] = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Write M as one ONNX file: pixels in, labels and scores out; classes, preprocessing and accuracy inside.
 
@@ -61,6 +65,7 @@ def export(
         int8=int8,
         calibrate=calibrate,
         data_format=data_format,
+        reading=reading,
         max_loss=max_loss,
         max_size=max_size,
         on_step=lambda line: print(f"{line} …", file=sys.stderr),

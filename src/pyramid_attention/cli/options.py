@@ -1,4 +1,4 @@
-"""Options that several verbs share; those of the Segmenter are made from the fields of `SegmenterOptions`."""
+"""Options that several verbs share; those of the Segmenter and of data are made from the fields of a class each."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from ..data import Reading
 from ..errors import UserError
 from ..inference import DEFAULT_MODEL, SegmenterOptions
 
@@ -49,21 +50,37 @@ def parse_fields(given: list[str] | None) -> dict[str, Any]:
 
 
 def with_segmenter_options(verb: Callable[..., Result]) -> Callable[..., Result]:
-    """Give a verb every option of the Segmenter: they come in its parameter `options`, as `SegmenterOptions`.
+    """Give a verb every option of the Segmenter: they come in its parameter `options`, as `SegmenterOptions`."""
+    return _with_options(verb, "options", SegmenterOptions)
 
-    Each field is an option of the command line by its name, type, default and help. A field that the verb has a
-    parameter of its own for is left to the verb.
+
+def with_data_options(verb: Callable[..., Result]) -> Callable[..., Result]:
+    """Give a verb the options that say how DATA is read: they come in its parameter `reading`, as `Reading`."""
+    return _with_options(verb, "reading", Reading)
+
+
+def given_fields(reading: Reading) -> dict[str, Any]:
+    """The recipe fields of `data` that differ from what is found by looking."""
+    given = {field.name: getattr(reading, field.name) for field in fields(Reading)}
+    return {f"data.{field.name}": given[field.name] for field in fields(Reading) if given[field.name] != field.default}
+
+
+def _with_options(verb: Callable[..., Result], parameter: str, group: type) -> Callable[..., Result]:
+    """Make the fields of a dataclass options of a verb, which gets an object of it as a parameter.
+
+    Each field that has a help is an option by its name, type, default and help. A field that the verb has a parameter
+    of its own for is left to the verb.
     """
-    types = get_type_hints(SegmenterOptions)
+    types = get_type_hints(group)
     own = inspect.signature(verb, eval_str=True).parameters
-    shared = {field.name: field for field in fields(SegmenterOptions) if field.name not in own}
+    shared = {field.name: field for field in fields(group) if field.metadata and field.name not in own}
 
     @wraps(verb)
     def command(**given: Any) -> Result:
-        options = SegmenterOptions(**{name: given.pop(name) for name in shared})
-        return verb(**given, options=options)
+        options = group(**{name: given.pop(name) for name in shared})
+        return verb(**given, **{parameter: options})
 
-    parameters = [parameter for parameter in own.values() if parameter.name != "options"]
+    parameters = [one for one in own.values() if one.name != parameter]
     parameters += [
         inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=_option(types[name], field)
@@ -76,7 +93,7 @@ def with_segmenter_options(verb: Callable[..., Result]) -> Callable[..., Result]
 
 
 def _option(type_: Any, field: Field[Any]) -> Any:
-    """A field of `SegmenterOptions` as Typer wants it: names with commas for a sequence, a flag for a truth value."""
+    """A field as Typer wants it: names with commas for a sequence, a flag for a truth value."""
     flag = f"--{field.name.replace('_', '-')}"
     if type_ == Sequence[str] | None:
         return Annotated[str | None, typer.Option(flag, parser=split_names, **field.metadata)]

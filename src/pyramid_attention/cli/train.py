@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from ..data import Reading
 from ..errors import require
-from .options import Device, Fields, Format, parse_fields
+from .options import Device, Fields, Format, given_fields, parse_fields, with_data_options
 
 
+@with_data_options
 def train(
     data: Annotated[str, typer.Argument(metavar="DATA", help="The data set's folder, or the word 'shapes'.")],
     recipe: Annotated[
@@ -27,6 +29,8 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the run folder.")] = False,
     format: Format = None,
     device: Device = "auto",
+    *,
+    reading: Reading,
 ) -> None:
     """Train a network on DATA and leave the best in RUN/model.
 
@@ -35,7 +39,7 @@ def train(
     require("pan train", "torch", "lightning")
     from ..training import train as train_model
 
-    asked = parse_fields(fields)
+    asked = {**given_fields(reading), **parse_fields(fields)}
     result = train_model(
         data,
         recipe,

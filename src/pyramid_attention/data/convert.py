@@ -18,7 +18,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -28,7 +28,6 @@ from ..classes import IGNORE
 from ..errors import MissingExtra, UserError, check_failures
 from ..files import holds_files, make_folder, owned, whole_file, write_json
 from ..images import IMAGE_SUFFIXES, pixel_type, read_image, read_label_map, write_image, write_label_map
-from .holdout import make_splits
 from .inspect import image_file
 from .samples import Dataset, Sample
 
@@ -57,29 +56,24 @@ class Conversion:
 def convert_dataset(
     dataset: Dataset,
     destination: Path,
-    val: float | None = None,
-    group: str | None = None,
     on_done: Callable[[], None] | None = None,
 ) -> Conversion:
     """Copy a data set into the folder format.
 
     Args:
-        dataset: an opened data set; with `make_val=False` where `val` or `group` is to divide it.
+        dataset: an opened data set; what was held out of `train` when it was opened is `val` in the copy.
         destination: a folder that is new, empty, or holds the same conversion, begun before.
-        val: the share of `train` to make `val` of, where there is none; 0 for no such split. If not given, `val` is
-            what `make_splits` sets aside.
-        group: a regular expression on the samples' names, or "auto", see `Reading`.
         on_done: called after each sample, in order, from the calling thread.
 
     Returns:
         what was done and what failed; see `Conversion.check`.
 
     Raises:
-        UserError: the data set has problems that its copy would hide, the split cannot be made as asked for, or
-            `destination` holds something else or cannot be written to.
+        UserError: the data set has problems that its copy would hide, or `destination` holds something else or cannot
+            be written to.
     """
     dataset.refuse_problems()
-    splits = _with_val(dataset, val, group)
+    splits = {name: samples for name, samples in dataset.splits.items() if samples}
     marker = _marker(dataset, destination, splits)
     _refuse_others(destination, marker)  # before anything is written there
     with owned(destination, "conversion"):
@@ -106,29 +100,6 @@ def _convert(
             if on_done is not None:
                 on_done()
     return conversion
-
-
-def _with_val(dataset: Dataset, val: float | None, group: str | None) -> dict[str, Sequence[Sample]]:
-    """The splits, and `val` made of a part of `train` where there is none."""
-    kept = {name: samples for name, samples in dataset.splits.items() if samples}
-    if "val" in kept or "train" not in kept:
-        asked = {"val=": val, "group=": group}
-        if given := [option for option, value in asked.items() if value is not None]:
-            raise UserError(
-                f"{' and '.join(given)} would make 'val' of a part of 'train', but the data set has the splits"
-                f" {', '.join(kept)}; they are kept if you leave {'them' if len(given) > 1 else 'it'} out"
-            )
-        return kept
-    reading = dataset.reading
-    share = reading.val if val is None else val
-    if not 0 <= share < 1:
-        raise UserError(f"val={share} is the share of the images to validate on, 0 to 1")
-    if share > 0 and len(kept["train"]) < 2:
-        raise UserError("there is one image, so that none can be held out for validation; give val=0")
-    # What a training on the source has seen must not be validated on, so without a wish the copy has the same split.
-    wished = replace(reading, val=share, group=group or reading.group)
-    divided = make_splits(replace(dataset, splits=kept, reading=wished))
-    return {name: samples for name, samples in divided.splits.items() if samples}
 
 
 def _marker(dataset: Dataset, destination: Path, splits: Mapping[str, Sequence[Sample]]) -> dict[str, str]:

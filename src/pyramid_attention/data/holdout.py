@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..errors import UserError
+from .reading import SHARE
 from .samples import Dataset
 
 
@@ -34,6 +35,9 @@ def make_splits(dataset: Dataset) -> Dataset:
         splits = {"train": splits["trainval"], **others}
     train = splits.get("train", ())
     reading = dataset.reading
+    if splits.get("val") and (reading.group is not None or reading.val != SHARE):
+        note = "the data set has the split 'val', so that val= and group= divide nothing"
+        return replace(dataset, notes=(*dataset.notes, note))
     if splits.get("val") or len(train) < 2 or reading.val == 0:
         return dataset
     names = [sample.name for sample in train]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..artifacts import ModelInfo
 from ..classes import ClassTable
-from ..data import Dataset, Sample, fit_masks, open_dataset, remap_classes
-from ..errors import UserError
+from ..data import Dataset, Reading, Sample, fit_masks, open_dataset, remap_classes
+from ..errors import NoPairs, UserError
 from ..files import make_folder
 from ..inference import DEFAULT_MODEL, Segmenter, SegmenterOptions
 from ..inference.prefetch import prefetch
@@ -74,6 +76,31 @@ def check_classes(model: ClassTable, data: ClassTable) -> None:
             )
 
 
+def open_as_trained(
+    data: str | Path, info: ModelInfo, format: str | None = None, reading: Reading | None = None
+) -> Dataset:
+    """Open a data set in the way in which a model's training opened its own: patterns, classes, what is held out.
+
+    Args:
+        data, format: see `open_dataset`.
+        info: of the model. Where the patterns in its recipe match nothing here, the data set is of another arrangement
+            and is found by looking.
+        reading: what is known of this data set; its patterns count before the recipe's.
+
+    Raises:
+        UserError: see `open_dataset`.
+    """
+    own = reading or Reading()
+    trained = Reading.of(info.recipe.get("data", {}))
+    if own == Reading() and trained.images is not None:
+        try:
+            return open_dataset(data, format, reading=trained)
+        except NoPairs:
+            pass
+    divided = replace(own, held_out=trained.held_out, group=own.group or trained.group)
+    return open_dataset(data, format, reading=divided)
+
+
 def as_trained(dataset: Dataset, segmenter: Segmenter) -> Dataset:
     """Return the data set with the masks and classes that the model's recipe made of them for training.
 
@@ -98,6 +125,7 @@ def evaluate(
     *,
     boundary: bool = False,
     format: str | None = None,
+    reading: Reading | None = None,
     report: str | Path | None = None,
     on_sample: Callable[[], None] | None = None,
     **fields: Any,
@@ -113,6 +141,7 @@ def evaluate(
         options: how the model is run; a Segmenter has its own.
         boundary: boundary IoU as well.
         format: the data set's format, where looking does not find it.
+        reading: how the data set is read, where looking does not tell; by default as the model's recipe says.
         report: a folder for confusion.png, worst_best.png and per_class.md.
         on_sample: called after each image.
         fields: single fields of `SegmenterOptions`, in place of those of `options`: `device="cpu"`, `tta=True`.
@@ -120,10 +149,10 @@ def evaluate(
     Raises:
         UserError: no such data, split or model; classes that do not fit; a file that cannot be read or written.
     """
-    dataset = data if isinstance(data, Dataset) else open_dataset(data, format)
-    dataset.split(split)  # before anything is written or loaded
-    folder = None if report is None else make_folder(report)
     segmenter = _segmenter(model, options, fields)
+    dataset = data if isinstance(data, Dataset) else open_as_trained(data, segmenter.info, format, reading)
+    dataset.split(split)  # before anything is written
+    folder = None if report is None else make_folder(report)
     dataset = as_trained(dataset, segmenter)
     samples = dataset.split(split)
     check_classes(segmenter.classes, dataset.classes)

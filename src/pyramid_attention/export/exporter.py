@@ -15,8 +15,9 @@ from ..artifacts.info import LIBRARY_VERSION
 from ..artifacts.network import describe_network
 from ..artifacts.onnx_file import write_file
 from ..classes import ClassTable
-from ..data import Dataset, open_dataset
+from ..data import Dataset, Reading
 from ..errors import UserError
+from ..evaluation import open_as_trained
 from ..files import make_folder, scratch, whole_file
 from ..inference.options import MIN_SIDE
 from ..models import SegmentationModel
@@ -51,6 +52,7 @@ def export(
     int8: bool = False,
     calibrate: str | os.PathLike[str] | Dataset | None = None,
     data_format: str | None = None,
+    reading: Reading | None = None,
     max_loss: float = MAX_LOSS,
     max_size: int | None = None,
     on_step: Callable[[str], None] | None = None,
@@ -63,6 +65,7 @@ def export(
         int8: quantise to 8 bits.
         calibrate: the data set to calibrate with (its "train") and to measure the loss on (its "val").
         data_format: of the data set, where looking does not find it.
+        reading: how the data set is read, where looking does not tell; by default as the model's recipe says.
         max_loss: percentage points of mIoU that may be lost by 8 bits.
         max_size: the longer side, in pixels, to which the Segmenter is to shrink larger images for this model; by
             default they stay as they are.
@@ -90,7 +93,10 @@ def export(
     path = _place(folder, None if out is None else Path(out), int8)
     data = None
     if calibrate is not None:
-        data = calibrate if isinstance(calibrate, Dataset) else open_dataset(Path(calibrate), data_format)
+        if isinstance(calibrate, Dataset):
+            data = calibrate
+        else:
+            data = open_as_trained(Path(calibrate), info, data_format, reading)
     tell = on_step or (lambda line: None)
 
     info = replace(

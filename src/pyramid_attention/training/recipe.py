@@ -55,6 +55,15 @@ class DataRecipe(_Group):
     classes: Annotated[dict[str, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)] | None = Field(
         None, description="new classes, each with those of the data set that it merges; what is in none is void"
     )
+    images: str | None = Field(None, description="a pattern of the images: photos/{split}/{id}.jpg; found by looking")
+    masks: str | None = Field(None, description="a pattern of the masks: truth/{split}/{id}_label.png")
+    annotators: Literal["first", "majority"] = Field("first", description="of masks by several annotators")
+    group: str | None = Field(None, description="regular expression: what it matches in a name stays in one split")
+    val: Annotated[float, Field(ge=0, lt=1)] = Field(0.2, description="share of train held out where there is no val")
+    held_out: float | tuple[str, ...] | None = Field(
+        None, description="what is held out: hashes below a number, or groups by name; filled in by the run"
+    )
+    meaning: dict[str, Any] | None = Field(None, description="what the masks' values mean; filled in by the run")
     resize_masks: bool = Field(False, description="bring masks of another size, but the same shape, to the image's")
     reduce: Positive = Field(1, description="make images and masks this many times smaller first")
     crop: tuple[Positive, Positive] = Field((512, 512), description="height and width of a training image, in pixels")
@@ -151,9 +160,10 @@ class Recipe(_Group):
     ) = ModelRecipe()
     train: TrainRecipe = TrainRecipe()
 
-    def with_data(self, path: str | None, format: str) -> Recipe:
-        """The same recipe, resolved for the data set at `path`."""
-        return self.model_copy(update={"data": self.data.model_copy(update={"path": path, "format": format})})
+    def with_data(self, path: str | None, format: str, reading: Mapping[str, Any]) -> Recipe:
+        """The same recipe, resolved for the data set at `path`, read as `reading` says (see `data.Reading`)."""
+        resolved = self.data.model_copy(update={"path": path, "format": format, **reading})
+        return self.model_copy(update={"data": resolved})
 
     def with_fields(self, values: Mapping[str, Any]) -> Recipe:
         """The same recipe with other values of fields, by their dotted names; they are taken as valid."""

@@ -21,7 +21,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from ..artifacts import load_model
 from ..classes import ClassTable
-from ..data import Dataset, fit_masks, open_dataset, remap_classes
+from ..data import Dataset, Reading, fit_masks, open_dataset, remap_classes
 from ..errors import UserError
 from ..evaluation import check_classes
 from ..files import holds_files, owned
@@ -128,26 +128,23 @@ def resolve(
         UserError: as `load_recipe`, `open_dataset` and `remap_classes`.
     """
     recipe = recipe or stored or ("shapes" if str(data) == "shapes" else None)
-    if recipe is not None:
-        resolved = load_recipe(recipe, fields)
-        dataset = _opened(data, format or resolved.data.format, resolved.data.options)
-    else:
-        dataset = _opened(data, format, {})
-        resolved = load_recipe(dataset.format if dataset.format in list_recipes() else "finetune", fields)
-        if resolved.data.options or resolved.data.format not in (None, dataset.format):
-            dataset = _opened(data, format or resolved.data.format, resolved.data.options)
+    resolved = load_recipe(recipe or "finetune", fields)
+    dataset = _opened(data, format, resolved)
+    if recipe is None and dataset.format in list_recipes():
+        resolved = load_recipe(dataset.format, fields)
     if resolved.data.resize_masks:
         dataset = fit_masks(dataset)
     if resolved.data.classes is not None:
         dataset = remap_classes(dataset, resolved.data.classes)
     path = dataset.root if isinstance(data, Dataset) else data
-    return resolved.with_data(None if path is None else str(path), dataset.format), dataset
+    return resolved.with_data(None if path is None else str(path), dataset.format, dataset.reading.to_dict()), dataset
 
 
-def _opened(data: str | Path | Dataset, format: str | None, options: Mapping[str, Any]) -> Dataset:
+def _opened(data: str | Path | Dataset, format: str | None, recipe: Recipe) -> Dataset:
     if not isinstance(data, Dataset):
-        return open_dataset(data, format, **options)
-    if options:
+        reading = Reading.of(recipe.data.model_dump())
+        return open_dataset(data, format or recipe.data.format, reading=reading, **recipe.data.options)
+    if recipe.data.options:
         raise UserError("data.options are of the word shapes; data= is a data set that has been opened")
     return data
 

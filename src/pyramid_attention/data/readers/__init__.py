@@ -80,8 +80,8 @@ def open_dataset(
         return shapes.open_shapes(**options)
     if options:
         raise UserError(f"the options {', '.join(sorted(options))} belong to shapes; {data} takes none")
-    if format is not None and format not in READERS:
-        raise UserError(f"there is no format '{format}'.{nearest(format, READERS)}")
+    if format not in (None, "manifest", *READERS):
+        raise UserError(f"there is no format '{format}'.{nearest(str(format), READERS)}")
     if not str(data):
         raise UserError("the data set's folder is an empty name; write . for the folder you are in")
     found = _read(Path(data), format, reading)

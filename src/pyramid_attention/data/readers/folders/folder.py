@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ....errors import UserError
+from ....errors import NoPairs, UserError
 from ...class_lists import ClassList, find_class_lists
 from ...finding import Finder, Found
 from ...mask_survey import Masks, make_samples
+from ...meaning import Meaning
 from ...pairing import UNSPLIT, Pair, Report, match_patterns
 from ...patterns import Pattern, is_pattern
 from ...reading import FOUND, Reading
@@ -47,11 +48,8 @@ def read(tree: Tree, reading: Reading = FOUND) -> Dataset:
     report = Report(tree.loop_notes())
     pairs = match_patterns(tree, images, masks, report)
     if not any(pairs.values()):
-        raise UserError(
-            report.problems[0]
-            if report.problems
-            else f"{tree.root}: no image has a mask by {found}; " + " ".join(report.notes)
-        )
+        said = report.problems or [f"{tree.root}: no image has a mask by {found}; {' '.join(report.notes)}"]
+        raise NoPairs(said[0])
     if reading.annotators == "first" and "annotator" in masks.names:
         pairs = {split: [pair._replace(masks=pair.masks[:1], labels=()) for pair in of] for split, of in pairs.items()}
     report.notes[:0] = found.notes
@@ -88,7 +86,7 @@ def assemble(
     """
     pairs = [pair for of in splits.values() for pair in of]
     files = [mask for pair in pairs for mask in pair.masks]
-    meaning = reading.meaning or settings.meaning(files)
+    meaning = Meaning.from_dict(reading.meaning) if reading.meaning is not None else settings.meaning(files)
     if meaning is None:
         labels = {mask: label for pair in pairs for mask, label in zip(pair.masks, pair.labels, strict=False) if label}
         masks = Masks(root, files, objects)
@@ -102,7 +100,7 @@ def assemble(
         {split: make_samples(of, meaning, majority) for split, of in splits.items()},
         tuple(dict.fromkeys(report.notes)),
         tuple(report.problems),
-        replace(reading, meaning=meaning),
+        replace(reading, meaning=meaning.to_dict()),
         {pair.name: pair.group for pair in pairs if pair.group},
     )
 
