@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from pyramid_attention.artifacts import ModelInfo
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.errors import MissingExtra, UserError
-from pyramid_attention.inference import Segmenter
+from pyramid_attention.inference import Segmenter, SegmenterOptions
 from pyramid_attention.inference.devices import is_out_of_memory, resolve_device
 from pyramid_attention.inference.engines.torch import TorchEngine
+from pyramid_attention.inference.tta import AugmentedEngine
 from pyramid_attention.models import SegmentationModel
 
 
@@ -81,6 +82,19 @@ def test_labels_and_confidence_are_argmax_and_softmax_of_the_scores_at_the_image
     np.testing.assert_array_equal(result.labels, labels)
     np.testing.assert_allclose(result.confidence, confidence, atol=1e-5)
     np.testing.assert_array_equal(result.image, image)
+
+
+def test_a_live_network_is_taken_as_it_is(network):
+    image = random_image(40, 57)
+    labels, confidence = by_hand(network, image)
+    network.train()
+    result = Segmenter(network, device="cpu")(image)
+    np.testing.assert_array_equal(result.labels, labels)
+    np.testing.assert_allclose(result.confidence, confidence, atol=1e-5)
+    assert network.training
+    assert isinstance(Segmenter(network, SegmenterOptions(tta=True, device="cpu")).engine, AugmentedEngine)
+    with pytest.raises(UserError, match=r"a Segmenter has no option 'tiel'\. Did you mean 'tile'"):
+        Segmenter(network, tiel=512)
 
 
 def test_a_side_under_32_pixels_is_padded_with_its_edge_before_the_network_sees_it(network, segmenter):
