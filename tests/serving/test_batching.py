@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from pyramid_attention.serving.metrics import Metrics
 
 class Recorder:
     """In a Segmenter's place: answers with the image's first pixel, and keeps the sizes of the groups."""
+
+    engine = SimpleNamespace(device="cpu")
 
     def __init__(self) -> None:
         self.groups: list[tuple[int, tuple[int, ...]]] = []
@@ -83,6 +86,16 @@ def test_no_more_than_the_largest_batch_goes_together(batcher: Batcher, recorder
     wanted = [("m", image(index)) for index in range(6)]
     assert asyncio.run(behind(batcher, recorder, wanted)) == list(range(6))
     assert [count for count, _ in recorder.groups] == [1, 4, 2]
+
+
+@pytest.mark.parametrize(("device", "sizes"), [("cpu", [1, 2, 2]), ("cuda", [1, 4])])
+def test_a_processor_takes_no_more_pixels_than_are_faster_together(
+    batcher: Batcher, recorder: Recorder, device: str, sizes: list[int]
+) -> None:
+    recorder.engine = SimpleNamespace(device=device)
+    wanted = [("m", image(index, 60, 1000)) for index in range(4)]
+    assert asyncio.run(behind(batcher, recorder, wanted)) == [0, 1, 2, 3]
+    assert [count for count, _ in recorder.groups] == sizes
 
 
 def test_large_images_go_alone(batcher: Batcher, recorder: Recorder) -> None:

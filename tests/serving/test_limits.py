@@ -45,7 +45,7 @@ class Stuck:
         self._segmenter = segmenter
         self.open = threading.Event()
         self.classes, self.max_size = segmenter.classes, segmenter.max_size
-        self.plan = segmenter.plan
+        self.plan, self.engine = segmenter.plan, segmenter.engine
 
     def batch(self, images: list[NDArray[np.uint8]]) -> list[Segmentation]:
         assert self.open.wait(20)

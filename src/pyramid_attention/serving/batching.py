@@ -21,8 +21,9 @@ from ..errors import UserError
 from ..inference import Segmentation, Segmenter
 from .metrics import COUNTS, Metrics
 
-BATCH_PIXELS = 1 << 20
-"""Pixels, as the network sees them, that go through it together; more of them fit no cache."""
+CPU_PIXELS, GPU_PIXELS = 1 << 17, 1 << 22
+"""Pixels, as the network sees them, that go through it together. More of them a processor does not segment faster: of
+pan-street's time an image, eight together take 0.63 at 64×64, 0.77 at 96×128, and 1.07 at 352×480 pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,9 +112,10 @@ class Batcher:
     def _room(self, waiting: _Waiting) -> int:
         if waiting.kind is None:
             return 1
+        segmenter = self._segmenters[waiting.model]
+        most = CPU_PIXELS if segmenter.engine.device == "cpu" else GPU_PIXELS
         height, width = waiting.image.shape[:2]
-        pixels = math.prod(self._segmenters[waiting.model].plan(height, width).padded)
-        return max(1, min(self._largest, BATCH_PIXELS // pixels))
+        return max(1, min(self._largest, most // math.prod(segmenter.plan(height, width).padded)))
 
     def _run(self, group: list[_Waiting]) -> None:
         model, began = group[0].model, time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -55,11 +56,13 @@ def serve(
         api_key: see `create_app`.
         on_ready: called once requests are answered.
     """
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     config = uvicorn.Config(
         create_app(service, api_key),
         http=_Protocol,
         ws="none",
         log_config=None,
+        log_level="error",  # what clients get wrong, they are told; a log of it would be theirs to fill
         access_log=False,
         server_header=False,
         proxy_headers=False,
