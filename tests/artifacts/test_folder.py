@@ -19,6 +19,7 @@ from pyramid_attention.classes import ClassTable
 from pyramid_attention.errors import UserError
 from pyramid_attention.models import SegmentationModel, build_model
 from pyramid_attention.models.blocks import convert_sync_batchnorm
+from pyramid_attention.models.context.none import NoContext
 from support import mutated
 
 OPTIONS = {
@@ -113,6 +114,23 @@ def test_a_network_put_together_by_hand_is_refused(net, tmp_path):
     with pytest.raises(UserError, match=r"put together by hand cannot be saved.*build_model"):
         save_model(other, tmp_path / "model")
     assert not list(tmp_path.iterdir())
+
+
+class Doubled(NoContext):
+    """A context of somebody's own."""
+
+    def forward(self, deepest):
+        return 2 * deepest
+
+
+def test_a_model_of_own_parts_is_loaded_by_those_who_give_them(tmp_path):
+    net = build_model(context=Doubled, decoder="bilinear", num_classes=2, backbone="test_resnet").eval()
+    save_model(net, tmp_path)
+    assert f"parts=['{__name__}:Doubled']" in refusal(tmp_path)
+    images = torch.randn(1, 3, 20, 20)
+    again = load_model(tmp_path, parts=[Doubled])
+    assert torch.equal(again(images), net(images))
+    assert "# Doubled with bilinear decoder on test_resnet" in (tmp_path / "README.md").read_text()
 
 
 def test_a_run_folder_stands_for_its_model(folder, net):

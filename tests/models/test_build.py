@@ -178,7 +178,7 @@ def test_a_network_of_own_parts_is_made_again_with_them_only():
     assert spec == net.spec
     again = build_model(**spec, parts=[Blur, Shortcut])
     assert (type(again.context), type(again.decoder), again.spec) == (Blur, Shortcut, spec)
-    with pytest.raises(UserError, match=rf"Blur is somebody's own, .* parts=\['{__name__}:Blur'\]$"):
+    with pytest.raises(UserError, match=rf"Blur is somebody's own, .* parts=\['{__name__}:Blur'\]\)$"):
         build_model(**spec, parts=[Shortcut])
 
 

@@ -28,7 +28,7 @@ def convert_checkpoint(
         str | None, typer.Option(metavar="NAME,NAME,…", help="The classes' names, in the order of their ids.")
     ] = None,
 ) -> None:
-    """Bring a PAN of segmentation-models-pytorch over: the same weights, the same scores, in a model folder."""
+    """Bring a PAN of segmentation-models-pytorch over: the same weights, the same logits, in a model folder."""
     require("pan convert-checkpoint", "torch", "timm")
     from ..artifacts import save_model
     from ..models.convert import convert_checkpoint as convert

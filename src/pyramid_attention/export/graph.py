@@ -1,4 +1,4 @@
-"""The network as an ONNX graph: uint8 pixels in, labels and scores out, for any batch and any size from 32×32 on."""
+"""The network as an ONNX graph: uint8 pixels in, labels and logits out, for any batch and any size from 32×32 on."""
 
 from __future__ import annotations
 

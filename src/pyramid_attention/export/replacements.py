@@ -72,7 +72,7 @@ class MatrixMeans(nn.Module):
         return torch.matmul(torch.matmul(down, x), across.T)
 
     def _weights(self, size: int, x: Tensor) -> Tensor:
-        """What each place along a side adds to each mean: b×size."""
+        """What each place along a dimension adds to each mean: b×size."""
         place = torch.arange(size, device=x.device)
         count, index = place.amax(dim=0) + 1, torch.arange(self.bins, device=x.device)
         first = torch.div(index * count, self.bins, rounding_mode="floor")
@@ -82,7 +82,7 @@ class MatrixMeans(nn.Module):
 
 
 class AlignedResize(nn.Module):
-    """`Resize` with aligned corners, one dimension after the other; PyTorch's asks whether a side is one pixel long."""
+    """`Resize` with aligned corners, one dimension after the other; PyTorch's asks whether a map is one pixel high."""
 
     def __init__(self, resize: Resize) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class AlignedResize(nn.Module):
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """N×C×h×w → N×C×H×W, `size` = (H, W)."""
         for dim, length in zip((2, 3), size, strict=True):
-            # The last indices as tensors, not as numbers: to ONNX a quotient of two symbolic sizes cannot be exported.
+            # The last indices as tensors, not as integers: to ONNX a quotient of two symbolic sizes cannot be exported.
             index = torch.arange(length, device=x.device, dtype=torch.float32)
             last = torch.arange(x.shape[dim], device=x.device, dtype=torch.float32).amax(dim=0)
             place = index * (last / index.amax(dim=0).clamp(min=1))

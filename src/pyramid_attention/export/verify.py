@@ -38,7 +38,7 @@ class Verification:
     sizes: tuple[tuple[int, int], ...] = SIZES
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain lists and numbers."""
+        """As plain JSON."""
         return asdict(self) | {"sizes": [list(size) for size in self.sizes]}
 
     def check(self) -> None:

@@ -31,7 +31,7 @@ _TO = torch.tensor(
     ],
     dtype=torch.float64,
 )
-"""Bᵀ of the paper: 6 pixels to 6 points."""
+"""Bᵀ of the paper: 6 pixels to a polynomial's 6 values."""
 _WEIGHTS_TO = torch.tensor(
     [
         [1 / 4, 0, 0],
@@ -43,11 +43,11 @@ _WEIGHTS_TO = torch.tensor(
     ],
     dtype=torch.float64,
 )
-"""G: 3 weights to 6 points."""
+"""G: 3 weights to 6 values."""
 _BACK = torch.tensor(
     [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], dtype=torch.float64
 )
-"""Aᵀ: 6 points to 4 outputs."""
+"""Aᵀ: 6 values to 4 outputs."""
 
 
 class WinogradConv(nn.Module):
@@ -66,7 +66,7 @@ class WinogradConv(nn.Module):
         self.pixels_to: Tensor
         self.weights_to: Tensor
         self.back: Tensor
-        # Both directions at once: 36 pixels of a tile to 36 points, 9 weights to 36 points, 36 points to 16 outputs.
+        # Both directions at once: 36 pixels of a tile to 36 values, 9 weights to 36 values, 36 values to 16 outputs.
         self.register_buffer("pixels_to", torch.kron(_TO, _TO).float())
         self.register_buffer("weights_to", torch.kron(_WEIGHTS_TO, _WEIGHTS_TO).float())
         self.register_buffer("back", torch.kron(_BACK, _BACK).float())
@@ -89,9 +89,9 @@ class WinogradConv(nn.Module):
         x = torch.cat([x.narrow(5, 0, down), x[:2].narrow(5, 1, down)], dim=0)
         x = torch.cat([x.narrow(7, 0, across), x[:, :2].narrow(7, 1, across)], dim=1)  # 6 × 6 × N × in × d × …
         tiles = d * down * d * across
-        points = torch.matmul(self.pixels_to, x.reshape(36, batch * inputs * tiles))
+        values = torch.matmul(self.pixels_to, x.reshape(36, batch * inputs * tiles))
         weights = torch.matmul(self.weights_to, _laid_out(self.weight.permute(2, 3, 0, 1)).reshape(9, inputs * outputs))
-        products = torch.matmul(weights.reshape(36, 1, outputs, inputs), points.reshape(36, batch, inputs, tiles))
+        products = torch.matmul(weights.reshape(36, 1, outputs, inputs), values.reshape(36, batch, inputs, tiles))
         x = torch.matmul(self.back, products.reshape(36, batch * outputs * tiles))
         x = x.reshape(4, 4, batch, outputs, d, down, d, across)  # the same way back
         x = _laid_out(_laid_out(x.permute(1, 2, 3, 0, 4, 5, 6, 7)).permute(1, 2, 3, 4, 5, 0, 6, 7))

@@ -217,8 +217,8 @@ def _part(what: str, given: str | type[T], known: Mapping[str, type[T]], own: Ma
         found = own.get(given) or own.get(given.rpartition(":")[2])
         if found is None:
             raise UserError(
-                f"the {what} {given} is somebody's own, and code is not imported because a file names it; give it"
-                f" yourself where you load the model: parts=['{given}']"
+                f"the {what} {given} is somebody's own, and code is not imported because a file names it; if you trust"
+                f" it, name it yourself: load_model(…, parts=['{given}'])"
             )
         given = found
     if isinstance(given, str):

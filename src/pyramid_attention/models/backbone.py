@@ -58,7 +58,7 @@ class Backbone(nn.Module):
         size_divisor: images are extended to a multiple of this by repeating their right and lower border; 1 for usual
             convolutional networks, 32 for those that cut the image into patches and would drop what is over, and for
             those with TensorFlow's padding, which is constant for such images alone (see `same_padding`).
-        mean, std: of the images the weights were trained on, one number a channel on the scale 0 … 1.
+        mean, std: of the images the weights were trained on, one value a channel on the scale 0 … 1.
 
     Raises:
         UserError: an unknown model; one that lacks the four maps, the output stride or freedom of image size; weights
@@ -100,13 +100,13 @@ class Backbone(nn.Module):
         """N×in_channels×H×W → the maps at 1/4, 1/8, 1/16, 1/32 (none smaller than 1/output_stride)."""
         if self.size_divisor > 1:
             height, width = images.shape[-2:]
-            more_height, more_width = (self.extended(side) - side for side in (height, width))
+            more_height, more_width = (self.extended(length) - length for length in (height, width))
             images = F.pad(images, (0, more_width, 0, more_height), mode="replicate")
         return _maps(self.body, images)
 
-    def extended(self, side: int) -> int:
-        """The next multiple of `size_divisor`."""
-        return (side + self.size_divisor - 1) // self.size_divisor * self.size_divisor
+    def extended(self, length: int) -> int:
+        """A height or width, rounded up to a multiple of `size_divisor`."""
+        return (length + self.size_divisor - 1) // self.size_divisor * self.size_divisor
 
 
 def _maps(body: nn.Module, images: Tensor) -> list[Tensor]:
@@ -119,7 +119,7 @@ def _maps(body: nn.Module, images: Tensor) -> list[Tensor]:
 def _indices(name: str) -> tuple[int, ...]:
     """Which of the model's feature maps have the strides 4, 8, 16 and 32, the deepest where several have one."""
     try:
-        with torch.device("meta"):  # shapes without numbers: costs nothing
+        with torch.device("meta"):  # shapes without values: costs nothing
             model: Any = timm.create_model(name, features_only=True)
     except REFUSALS as error:
         raise UserError(f"backbone '{name}' gives no feature maps ({_reason(error)}); choose another") from error
@@ -133,7 +133,7 @@ def _indices(name: str) -> tuple[int, ...]:
 def _of_any_size(name: str, output_stride: int, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The model without weights and the options that made it, found to work on an image it was not made for."""
     first: str | None = None
-    # Windowed transformers take images of any size if told so; the other models do not know the option.
+    # Windowed transformers take images of any size if asked to; the other models do not know the option.
     for attempt in (options, options | {"strict_img_size": False}):
         try:
             body = timm.create_model(name, features_only=True, **attempt).eval()
@@ -152,7 +152,7 @@ def _of_any_size(name: str, output_stride: int, options: dict[str, Any]) -> tupl
 
 def _refusal(body: nn.Module, size: tuple[int, int], in_channels: int, output_stride: int) -> str | None:
     """Why a model in evaluation mode does not give its four maps of an image of this size, or None if it does."""
-    expected = [tuple(-(-side // min(stride, output_stride)) for side in size) for stride in STRIDES]
+    expected = [tuple(-(-length // min(stride, output_stride)) for length in size) for stride in STRIDES]
     try:
         with torch.no_grad():
             sizes = [tuple(m.shape[-2:]) for m in _maps(body, torch.zeros(1, in_channels, *size))]
@@ -216,7 +216,7 @@ def _dilate_first(body: nn.Module, name: str, output_stride: int) -> None:
         for convolution in children[stage].modules():
             if isinstance(convolution, nn.Conv2d) and dilation > 1:
                 convolution.dilation = (dilation, dilation)
-                convolution.padding = tuple(side // 2 * dilation for side in convolution.kernel_size)
+                convolution.padding = tuple(size // 2 * dilation for size in convolution.kernel_size)
 
 
 def _reason(error: Exception) -> str:

@@ -141,9 +141,9 @@ def match_channels(in_channels: int, out_channels: int, bias: bool = False) -> n
 
 
 class Head(nn.Conv2d):
-    """A 3×3 (or k×k) convolution to one score a class: N×in×H×W → N×classes×H×W.
+    """A 3×3 (or k×k) convolution to one logit a class: N×in×H×W → N×classes×H×W.
 
-    It starts small (a normal distribution of 0.01, no bias), so that training starts from nearly equal scores and a
+    It starts small (a normal distribution of 0.01, no bias), so that training starts from nearly equal logits and a
     loss not far from log(classes), whatever the channels add up to.
     """
 

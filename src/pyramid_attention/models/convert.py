@@ -3,7 +3,7 @@
 segmentation-models-pytorch (0.6) has a PAN that differs from the paper's reading here in options, all of which
 `build_model` knows: attention of one channel, max pooling that rounds sizes down, convolutions with a bias, ReLU behind
 the low-level convolution, a sigmoid gate, aligned corners, and in its own ResNets a dilated first convolution.
-Configured so, the network here gives the same scores.
+Configured so, the network here gives the same logits.
 """
 
 from __future__ import annotations
@@ -75,19 +75,19 @@ def convert_checkpoint(
             folder written by its `save_pretrained`.
         backbone: its encoder ("resnet18", "tu-mobilenetv3_large_100"); a folder says so itself.
         output_stride: its `encoder_output_stride`, 16 or 32; 16 where neither the folder nor the caller says so.
-        names: of the classes. A network with one score a pixel gets two classes, the first with the score 0, so that
-            the more likely one is the second exactly where its score is positive.
+        names: of the classes. A network with one logit a pixel gets two classes, the first with the logit 0, so that
+            the more likely one is the second exactly where its logit is positive.
 
     Raises:
         UserError: the file is missing, damaged, holds more than tensors, or does not fit a PAN on this backbone.
     """
     checkpoint = _read(Path(source))
-    asked, told = backbone, checkpoint.config.get("encoder_name")
-    encoder = asked or told
+    stored = checkpoint.config.get("encoder_name")
+    encoder = backbone or stored
     if encoder is None:
         raise UserError(f'{source} does not say which encoder it has; name it, as in backbone="resnet18"')
-    if asked and told and asked.removeprefix("tu-") != told.removeprefix("tu-"):
-        raise UserError(f"{source} was made with the encoder {told}, not {asked}; leave out backbone=")
+    if backbone and stored and backbone.removeprefix("tu-") != stored.removeprefix("tu-"):
+        raise UserError(f"{source} was made with the encoder {stored}, not {backbone}; leave out backbone=")
     weights = _network_weights(checkpoint)
     stride = output_stride or checkpoint.config.get("encoder_output_stride", 16)
     universal = any(name.startswith("encoder.model.") for name in weights)  # their encoders by way of timm
@@ -96,8 +96,8 @@ def convert_checkpoint(
             f"the encoder {encoder} is an implementation of theirs, and weights of those can be taken over for resnet"
             " and resnext only (and for every 'tu-' encoder)"
         )
-    scores = weights["segmentation_head.0.weight"]
-    if len(scores) == 1:
+    head = weights["segmentation_head.0.weight"]
+    if len(head) == 1:
         _split_binary(weights)
     network = build_model(
         "pan",
@@ -106,7 +106,7 @@ def convert_checkpoint(
         output_stride=stride,
         dilate_first=not universal and stride < 32,
         in_channels=next((w.shape[1] for name, w in weights.items() if name.startswith("encoder.") and w.ndim == 4), 3),
-        channels=scores.shape[1],
+        channels=head.shape[1],
         **THEIR_OPTIONS,
     )
     renamed = {_renamed(name, universal): weight for name, weight in weights.items()}
@@ -114,7 +114,7 @@ def convert_checkpoint(
     if problem:
         raise UserError(f"{checkpoint.path} does not fit a PAN on {encoder} at output stride {stride}: it {problem}")
     network.load_state_dict(renamed)
-    if names is None and len(scores) == 1:
+    if names is None and len(head) == 1:
         names = ["background", "object"]
     network.classes = ClassTable.of(network.num_classes if names is None else names)
     return network.eval()
@@ -192,7 +192,7 @@ def _network_weights(checkpoint: _Checkpoint) -> dict[str, Tensor]:
 
 
 def _split_binary(weights: dict[str, Tensor]) -> None:
-    """Two scores for one: 0 for the background, theirs for the object."""
+    """Two logits for one: 0 for the background, theirs for the object."""
     for name in weights.keys() & {"segmentation_head.0.weight", "segmentation_head.0.bias"}:
         weights[name] = torch.cat([torch.zeros_like(weights[name]), weights[name]])
 

@@ -17,7 +17,7 @@ class Cost:
     """Of a network for one image.
 
     Attributes:
-        parameters: numbers that are learnt.
+        parameters: how many values are learnt.
         flops: of convolutions and matrix products, one multiply-add counted as 2.
     """
 
@@ -48,6 +48,6 @@ def measure_latency(network: SegmentationModel, size: tuple[int, int], rounds: i
     with torch.inference_mode():
         for _ in range(rounds + 1):
             began = time.perf_counter()
-            network(image).sum().item()  # a number on the CPU: a GPU has finished by then
+            network(image).sum().item()  # on the CPU: a GPU has finished by then
             seconds.append(time.perf_counter() - began)
     return statistics.median(seconds[1:])

@@ -20,7 +20,7 @@ def misfit(weights: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) 
 
 
 def _shape(tensor: torch.Tensor) -> str:
-    return "×".join(str(length) for length in tensor.shape) or "a single number"
+    return "×".join(str(length) for length in tensor.shape) or "a single value"
 
 
 def _some(names: set[str], show: int = 3) -> str:

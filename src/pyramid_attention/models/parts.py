@@ -74,7 +74,7 @@ class NoOptions:
 
 
 def validate(options: type[T], given: Mapping[str, Any]) -> T:
-    """Make options of what is given for their fields; a list becomes a tuple, the text "16" a number.
+    """Make options of what is given for their fields; a list becomes a tuple, the text "16" the integer 16.
 
     Raises:
         UserError: a value that its field cannot have.
