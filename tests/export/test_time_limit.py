@@ -51,6 +51,6 @@ def test_an_export_that_does_not_end_is_one_line(tmp_path, monkeypatch):
     save_model(network, tmp_path / "model")
     monkeypatch.setattr(graph, "TIME_LIMIT", 0.05)
     monkeypatch.setattr(torch.export, "export", never_ends)
-    with pytest.raises(UserError, match=r"test_resnet with fpa and gau cannot be exported \(it had not ended after"):
+    with pytest.raises(UserError, match=r"test_resnet with .* cannot be exported: it had not ended after"):
         export(tmp_path / "model", tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()

@@ -59,6 +59,9 @@ class SegmentationTask(pl.LightningModule):
         steps: optimiser steps of the whole run, for the learning-rate schedule.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: SegmentationModel, recipe: Recipe, steps: int) -> None:
         super().__init__()
         assert network.classes is not None
@@ -70,6 +73,8 @@ class SegmentationTask(pl.LightningModule):
         self.averaged = None if decay is None else ModelEmaV3(network, decay=decay, use_warmup=True)
         self.averaged_at = 0
         self.validation: Evaluation | None = None
+        self.register_buffer("mean", torch.tensor(network.mean).view(1, -1, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(network.std).view(1, -1, 1, 1) * 255, persistent=False)
         self.losses: list[Tensor] = []
         # A bound method, not a module: compiled code must not change the names in the state dict.
         self._forward = torch.compile(network.forward) if recipe.train.compile else network.__call__
@@ -81,7 +86,7 @@ class SegmentationTask(pl.LightningModule):
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return pixels N×3×H×W (uint8) as the floats that the backbone expects."""
-        images = self.network.normalise(images.permute(0, 2, 3, 1))
+        images = (images.float() - self.mean) / self.std
         return images.contiguous(memory_format=torch.channels_last) if self.train_recipe.channels_last else images
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
@@ -139,6 +144,7 @@ class SegmentationTask(pl.LightningModule):
         for name, values in checkpoint["normalisation"].items():
             setattr(self.network, name, tuple(values))
             setattr(self.best_network, name, tuple(values))
+            getattr(self, name).copy_(torch.tensor(values).view(1, -1, 1, 1) * 255)
 
     def configure_optimizers(self) -> Any:
         """Return the recipe's optimiser, and its schedule by step."""
