@@ -16,6 +16,7 @@ work too the results stay comparable, for processor time is counted.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import resource
 import subprocess
@@ -34,7 +35,6 @@ from PIL import Image
 from torch import nn
 
 from pyramid_attention.data import Dataset, Sample, open_dataset
-from pyramid_attention.data.holdout import hold_out
 from pyramid_attention.evaluation import Evaluation
 from pyramid_attention.files import make_folder, write_json
 from pyramid_attention.inference import Segmenter
@@ -56,9 +56,9 @@ def copy_data(path: str, folder: Path) -> None:
     left = [sample for split in dataset.splits.values() for sample in split]
     places: dict[str, list[Sample]] = {}
     for split, share in SHARES.items():
-        held = hold_out([f"{split} {sample.name}" for sample in left], share, {})
-        places[split] = [sample for sample, out in zip(left, held, strict=True) if out]
-        left = [sample for sample, out in zip(left, held, strict=True) if not out]
+        held = {sample.name for sample in left if _number(f"{split} {sample.name}") < share}
+        places[split] = [sample for sample in left if sample.name in held]
+        left = [sample for sample in left if sample.name not in held]
     for split, samples in {**places, "train": left}.items():
         root = folder / "judge" if split == "judge" else folder / "data"
         for sample in samples:
@@ -67,6 +67,11 @@ def copy_data(path: str, folder: Path) -> None:
                 Image.fromarray(pixels).save(make_folder(root / kind / split) / name)
         names = "".join(f"  - {json.dumps(name)}\n" for name in dataset.classes.names)
         (root / "dataset.yaml").write_text(f"names:\n{names}")
+
+
+def _number(name: str) -> float:
+    """0 … 1, evenly spread over names, the same for one name everywhere and always."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
 
 
 def measure(segment: Callable[[NDArray[np.uint8]], NDArray[np.uint8]], dataset: Dataset, split: str) -> dict[str, Any]:
