@@ -119,7 +119,7 @@ def test_the_archive_holds_what_the_server_wants(
     packed = members(out / ARCHIVES[name])
     assert list(packed) == NAMES[name]
     segment = Segmenter.load(models[name], device="cpu")
-    seen: set[int] = set()
+    found: set[int] = set()
     for path, data in zip(images, packed.values(), strict=True):
         labels = segment(path).labels
         with Image.open(BytesIO(data)) as result:
@@ -130,8 +130,8 @@ def test_the_archive_holds_what_the_server_wants(
             assert np.array_equal(np.asarray(result), np.array(IDS[name])[labels])
             if name == "voc":
                 assert result.getpalette() == voc.CLASSES.palette().ravel().tolist()
-        seen |= set(np.unique(labels).tolist())
-    assert len(seen) > 1  # one class alone would not tell one table of ids from another
+        found |= set(np.unique(labels).tolist())
+    assert len(found) > 1  # one class alone would not tell one table of ids from another
 
 
 @pytest.mark.parametrize(

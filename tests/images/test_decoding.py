@@ -221,9 +221,9 @@ BAD = {
 def test_what_cannot_be_read_is_told_in_one_line_with_its_name(tmp_path, name):
     make, message = BAD[name]
     make(tmp_path / name)
-    with pytest.raises(UserError, match=f"{name} .*{message}|{name} {message}") as told:
+    with pytest.raises(UserError, match=f"{name} .*{message}|{name} {message}") as error:
         read_image(tmp_path / name)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(("mode", "type_"), [("RGB", "RGB"), ("P", "P"), ("L", "L"), ("1", "1"), ("RGBA", "RGBA")])
@@ -381,9 +381,9 @@ def test_a_jpeg_too_short_for_its_size_is_refused_before_it_is_decoded(tmp_path,
     content[frame + 5 : frame + 9] = struct.pack(">HH", 12000, 12000)
     (tmp_path / "a.jpg").write_bytes(content)
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
-    told = f"a.jpg is damaged: {len(content):,} bytes of JPEG cannot hold 12000×12000 pixels; replace or remove it"
+    message = f"a.jpg is damaged: {len(content):,} bytes of JPEG cannot hold 12000×12000 pixels; replace or remove it"
     for read in (read_image, image_size, read_label_map):
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             read(tmp_path / "a.jpg")
 
 

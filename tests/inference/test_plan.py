@@ -58,15 +58,15 @@ def test_pixels_lie_in_the_logits_where_the_resized_image_lies_in_the_padded_one
     """Logits interpolated to the padded image, cropped to the resized one, and stretched to the image's size."""
     plan = plan_image(h, w, SegmenterOptions(), max_size=max_size, size_divisor=divisor, align_corners=align)
     grid = tuple(-(-side // 4) for side in plan.padded)
-    places = np.stack(np.meshgrid(*(np.arange(points, dtype=np.float32) for points in grid), indexing="ij"))
+    places = np.stack(np.meshgrid(*(np.arange(count, dtype=np.float32) for count in grid), indexing="ij"))
     found = interpolate(places, *plan.axes(grid))  # at each pixel its row and column in the grid
-    for axis, (size, resized, padded, points) in enumerate(zip((h, w), plan.resized, plan.padded, grid, strict=True)):
+    for axis, (size, resized, padded, count) in enumerate(zip((h, w), plan.resized, plan.padded, grid, strict=True)):
         if align:
             pixel = np.arange(size) * ((resized - 1) / max(size - 1, 1))  # in the padded image, from 0
-            expected = pixel * ((points - 1) / (padded - 1))
+            expected = pixel * ((count - 1) / (padded - 1))
         else:
             pixel = (np.arange(size) + 0.5) * (resized / size)
-            expected = np.clip(pixel * (points / padded) - 0.5, 0, points - 1)
+            expected = np.clip(pixel * (count / padded) - 0.5, 0, count - 1)
         np.testing.assert_allclose(np.moveaxis(found[axis], axis, 0)[:, 0], expected, atol=1e-4)
 
 

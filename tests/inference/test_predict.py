@@ -23,19 +23,19 @@ from pyramid_attention.inference.sources import Item, find_images
 
 
 class Brightness:
-    """Two classes: dark and bright. Scores at the images' own size; remembers the shapes it was given."""
+    """Two classes: dark and bright. Logits at the images' own size; remembers the shapes it was given."""
 
     info = ModelInfo(classes=ClassTable.of(["dark", "bright"]))
     device = "cpu"
     largest = 99
 
     def __init__(self) -> None:
-        self.seen: list[tuple[int, ...]] = []
+        self.shapes: list[tuple[int, ...]] = []
 
     def __call__(self, images):
         if len(images) > self.largest:
             raise UserError("out of memory")
-        self.seen.append(images.shape[:3])
+        self.shapes.append(images.shape[:3])
         bright = images[..., 0].astype(np.float32) - 127.5
         return np.stack([-bright, bright], axis=1)
 
@@ -112,7 +112,7 @@ def test_neighbours_of_one_size_go_together_up_to_a_number_of_pixels(tmp_path, m
     sizes = [(40, 50)] * 4 + [(50, 40)] + [(40, 50)] * 2 + [(200, 300)] * 2
     folder, engine = images(tmp_path / "in", sizes), Brightness()
     summary = run(engine, folder, tmp_path / "out")
-    assert [shape[0] for shape in engine.seen] == [3, 1, 1, 2, 1, 1]
+    assert [shape[0] for shape in engine.shapes] == [3, 1, 1, 2, 1, 1]
     assert (summary.done, summary.failed) == (len(sizes), [])
     check(tmp_path / "out", sizes)
 
@@ -121,8 +121,8 @@ def test_tiled_images_go_alone(tmp_path):
     sizes = [(100, 100)] * 2 + [(100, 300)] * 2
     folder, engine = images(tmp_path / "in", sizes), Brightness()
     run(engine, folder, tmp_path / "out", tile=128)
-    assert engine.seen[0] == (2, 100, 100)
-    assert {count for count, *_ in engine.seen[1:]} == {1}
+    assert engine.shapes[0] == (2, 100, 100)
+    assert {count for count, *_ in engine.shapes[1:]} == {1}
     check(tmp_path / "out", sizes)
 
 
@@ -131,7 +131,7 @@ def test_where_memory_does_not_hold_them_together_they_go_one_by_one(tmp_path):
     folder, engine = images(tmp_path / "in", sizes), Brightness()
     engine.largest = 1
     run(engine, folder, tmp_path / "out").check()
-    assert [shape[0] for shape in engine.seen] == [1, 1, 1]
+    assert [shape[0] for shape in engine.shapes] == [1, 1, 1]
     check(tmp_path / "out", sizes)
 
 

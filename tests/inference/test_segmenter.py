@@ -23,7 +23,7 @@ from pyramid_attention.models import SegmentationModel
 
 
 class Linear(nn.Module):
-    """Scores are a fixed linear map of the normalised channels; in training mode it answers differently."""
+    """Logits are a fixed linear map of the normalised channels; in training mode it answers differently."""
 
     mean = (0.485, 0.456, 0.406)
     std = (0.229, 0.224, 0.225)
@@ -40,12 +40,12 @@ class Linear(nn.Module):
         self.norm = nn.BatchNorm2d(num_classes)
         generator = torch.Generator().manual_seed(0)
         self.conv.weight.data = torch.randn(num_classes, 3, 1, 1, generator=generator)
-        self.seen: list[tuple[int, ...]] = []
+        self.shapes: list[tuple[int, ...]] = []
 
     def coarse_logits(self, images: Tensor) -> Tensor:
         assert images.dtype == torch.float32
         assert not torch.is_grad_enabled()
-        self.seen.append(tuple(images.shape))
+        self.shapes.append(tuple(images.shape))
         return self.norm(self.conv(images))
 
 
@@ -53,10 +53,10 @@ def by_hand(network: Linear, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     """Labels and softmax probabilities in double precision with numpy."""
     normalised = (image / 255 - np.array(network.mean)) / np.array(network.std)
     weight = network.conv.weight.detach().numpy()[:, :, 0, 0].astype(np.float64)
-    scores = normalised @ weight.T + network.conv.bias.detach().numpy()
-    scores /= np.sqrt(1 + network.norm.eps)
-    odds = np.exp(scores - scores.max(axis=2, keepdims=True))
-    return scores.argmax(axis=2), odds.max(axis=2) / odds.sum(axis=2)
+    logits = normalised @ weight.T + network.conv.bias.detach().numpy()
+    logits /= np.sqrt(1 + network.norm.eps)
+    weights = np.exp(logits - logits.max(axis=2, keepdims=True))
+    return logits.argmax(axis=2), weights.max(axis=2) / weights.sum(axis=2)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_live_network_is_taken_as_it_is(network):
 def test_a_side_under_32_pixels_is_padded_with_its_edge_before_the_network_sees_it(network, segmenter):
     segmenter(random_image(5, 40))
     segmenter(random_image(33, 32))
-    assert network.seen == [(1, 3, 32, 40), (1, 3, 33, 32)]
+    assert network.shapes == [(1, 3, 32, 40), (1, 3, 33, 32)]
 
 
 def test_path_array_and_pillow_image_give_the_same_result(segmenter, tmp_path):
@@ -165,8 +165,8 @@ def test_running_out_of_memory_says_what_to_lower(network, segmenter, monkeypatc
         return torch.empty(1 << 50)  # a petabyte: the allocator's own error
 
     monkeypatch.setattr(network, "coarse_logits", coarse_logits)
-    told = "out of memory on cpu while segmenting 50×40 pixels; segment smaller tiles, as with tile=256, or scale"
-    with pytest.raises(UserError, match=told):
+    message = "out of memory on cpu while segmenting 50×40 pixels; segment smaller tiles, as with tile=256, or scale"
+    with pytest.raises(UserError, match=message):
         Segmenter(TorchEngine(network, "cpu"))(random_image(40, 50))
 
 
@@ -218,10 +218,10 @@ def test_a_larger_image_is_shrunk_and_every_pixel_gets_a_label(network, size, si
     result = Segmenter(TorchEngine(network, "cpu"), max_size=64)(image)
     factor = 64 / max(size)
     height, width = (max(1, round(side * factor)) for side in size)
-    assert network.seen[-1][2:] == tuple(max(32, -(-side // size_divisor) * size_divisor) for side in (height, width))
+    assert network.shapes[-1][2:] == tuple(max(32, -(-side // size_divisor) * size_divisor) for side in (height, width))
     small = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
-    seen = network.seen[-1][2:]
-    padded = np.pad(small, [(0, seen[0] - height), (0, seen[1] - width), (0, 0)], "edge")
+    given = network.shapes[-1][2:]
+    padded = np.pad(small, [(0, given[0] - height), (0, given[1] - width), (0, 0)], "edge")
     pixels = torch.from_numpy(padded / 255 - np.array(network.mean)) / torch.tensor(network.std)
     with torch.no_grad():
         network.double().eval()
@@ -253,6 +253,6 @@ def test_a_shrunk_image_that_is_still_larger_than_a_tile_goes_by_tiles(network):
     image = np.repeat(np.repeat(random_image(20, 30), 16, 0), 16, 1)  # 320×480
     whole = Segmenter(TorchEngine(network, "cpu"), max_size=240)(image)
     tiled = Segmenter(TorchEngine(network, "cpu"), max_size=240, tile=128)(image)
-    assert network.seen[-1][2:] == (128, 128)
+    assert network.shapes[-1][2:] == (128, 128)
     assert tiled.labels.shape == tiled.confidence.shape == image.shape[:2]
     assert (tiled.labels == whole.labels).mean() > 0.95  # the nearest pixel's label, instead of one of its own

@@ -57,7 +57,7 @@ def make_image(height: int, width: int) -> np.ndarray:
 @pytest.mark.parametrize("size", [(700, 500), (513, 1000), (333, 64), (260, 259)])
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_where_the_margin_holds_the_receptive_field_tiled_equals_whole(size, align_corners):
-    # test_resnet is shallow: with the baseline's head a score sees fewer than 96 pixels to each side.
+    # test_resnet is shallow: with the baseline's head a logit depends on fewer than 96 pixels to each side.
     engine = TorchEngine(network(align_corners=align_corners), "cpu")
     image = make_image(*size)
     whole, tiled = Segmenter(engine)(image), Segmenter(engine, tile=768, overlap=384)(image)
@@ -88,19 +88,19 @@ def test_other_architectures_and_augmentation_are_tiled_too(architecture):
 
 
 class Blank:
-    """Scores one class everywhere, at a quarter of the size, and remembers the sizes it was given."""
+    """Logits one class everywhere, at a quarter of the size, and remembers the sizes it was given."""
 
     info = ModelInfo(classes=ClassTable.of(3))
     device = "cpu"
 
     def __init__(self) -> None:
-        self.seen: list[tuple[int, ...]] = []
+        self.shapes: list[tuple[int, ...]] = []
 
     def __call__(self, images):
-        self.seen.append(images.shape)
-        scores = np.zeros((len(images), 3, -(-images.shape[1] // 4), -(-images.shape[2] // 4)), np.float32)
-        scores[:, 1] = 1
-        return scores
+        self.shapes.append(images.shape)
+        logits = np.zeros((len(images), 3, -(-images.shape[1] // 4), -(-images.shape[2] // 4)), np.float32)
+        logits[:, 1] = 1
+        return logits
 
 
 def test_images_above_the_limit_are_tiled_and_others_are_not(monkeypatch):
@@ -110,10 +110,10 @@ def test_images_above_the_limit_are_tiled_and_others_are_not(monkeypatch):
     segment = Segmenter(engine)
     segment(make_image(256, 256))
     segment(make_image(64, 1024))
-    assert engine.seen == [(1, 256, 256, 3), (1, 64, 1024, 3)]
+    assert engine.shapes == [(1, 256, 256, 3), (1, 64, 1024, 3)]
     result = segment(make_image(257, 256))
-    assert len(engine.seen) > 3
-    assert all(height * width <= 1 << 16 for _, height, width, _ in engine.seen)
+    assert len(engine.shapes) > 3
+    assert all(height * width <= 1 << 16 for _, height, width, _ in engine.shapes)
     assert (result.labels == 1).all()
     assert not Segmenter(Blank(), tile=512).plan(512, 512).tiled
     assert Segmenter(Blank(), tile=512).plan(10, 513).tiled
@@ -124,11 +124,11 @@ def test_the_confidence_of_tiles_is_the_same_asked_for_before_or_after():
     segment = Segmenter(engine, tile=128)
     image = make_image(200, 300)
     segmentation = segment(image)
-    count = len(engine.seen)
+    count = len(engine.shapes)
     after = segmentation.confidence
-    assert len(engine.seen) == 2 * count
+    assert len(engine.shapes) == 2 * count
     before = segment(image, with_confidence=True).confidence
-    assert len(engine.seen) == 3 * count
+    assert len(engine.shapes) == 3 * count
     np.testing.assert_array_equal(before, after)
     np.testing.assert_allclose(after, np.exp(1) / (np.exp(1) + 2), atol=1e-6)
 

@@ -37,12 +37,12 @@ class Pointwise(nn.Module):
         self.num_classes = 4
         self.conv = nn.Conv2d(3, 4, 1, bias=False)
         self.conv.weight.data = torch.randn(4, 3, 1, 1, generator=torch.Generator().manual_seed(0))
-        self.seen: list[tuple[int, ...]] = []
+        self.shapes: list[tuple[int, ...]] = []
 
     def coarse_logits(self, images: Tensor) -> Tensor:
-        self.seen.append(tuple(images.shape))
-        scores: Tensor = self.conv(images)
-        return scores
+        self.shapes.append(tuple(images.shape))
+        logits: Tensor = self.conv(images)
+        return logits
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_the_papers_six_scales_each_with_its_mirror_image() -> None:
     averaged(network)(make_image(80, 64))
     assert SCALES == (0.5, 0.75, 1, 1.25, 1.5, 1.75)
     expected = [(1, 3, round(80 * scale), round(64 * scale)) for scale in reversed(SCALES) for _ in range(2)]
-    assert network.seen == expected
+    assert network.shapes == expected
 
 
 def test_the_result_is_the_mean_of_the_probabilities_on_the_largest_views_grid(network: nn.Module) -> None:
@@ -85,8 +85,8 @@ def test_the_result_is_the_mean_of_the_probabilities_on_the_largest_views_grid(n
                     Image.fromarray(image[:, ::-1] if flip else image).resize(size, Image.Resampling.BILINEAR)
                 )
                 pixels = torch.tensor(view).permute(2, 0, 1)[None].float()
-                scores = network.coarse_logits((pixels / 255 - mean) / std)
-                probabilities = F.interpolate(scores, grid, mode="bilinear").softmax(1)
+                logits = network.coarse_logits((pixels / 255 - mean) / std)
+                probabilities = F.interpolate(logits, grid, mode="bilinear").softmax(1)
                 views.append(probabilities.flip(3) if flip else probabilities)
     total = torch.cat(views).double().mean(dim=0, keepdim=True).log()
     confidence, labels = F.interpolate(total, (80, 100), mode="bilinear")[0].softmax(0).max(dim=0)
@@ -105,8 +105,8 @@ def test_a_mirrored_image_gives_the_mirrored_result(network: nn.Module, size: tu
     result, mirrored = segment(image), segment(image[:, ::-1].copy())
     np.testing.assert_allclose(mirrored.confidence, result.confidence[:, ::-1], atol=1e-6)
     assert (mirrored.labels == result.labels[:, ::-1]).mean() > 0.999  # the rest are ties but for rounding
-    scores = segment.engine(image[None])
-    np.testing.assert_array_equal(segment.engine(image[None, :, ::-1]), scores[..., ::-1])  # these to the bit
+    logits = segment.engine(image[None])
+    np.testing.assert_array_equal(segment.engine(image[None, :, ::-1]), logits[..., ::-1])  # these to the bit
 
 
 @pytest.mark.parametrize("size", [(40, 64), (1, 1), (31, 45)])

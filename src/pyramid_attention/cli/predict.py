@@ -71,8 +71,8 @@ def predict(
 
     A raster (GeoTIFF and all that GDAL reads, OME-TIFF, OME-Zarr) gets a raster on the same grid, however large.
 
-    A folder's images keep their relative paths. A broken image is told at the end (exit code 1) and the rest is
-    done.
+    A folder's images keep their relative paths. A broken image is reported at the end (exit code 1) and the rest
+    is done.
     """
     from ..errors import UserError
     from ..evaluation.submissions import plan_submission

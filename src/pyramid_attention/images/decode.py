@@ -131,7 +131,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def image_size(path: PathLike, content: bytes | None = None, max_pixels: int | None = None) -> tuple[int, int]:
-    """Height and width as `read_image` would give them (EXIF rotation included), from the header where it tells.
+    """Height and width as `read_image` would give them (EXIF rotation included), from the header where it says.
 
     Args:
         path: of the file, or the name of the bytes `content`, see `decode_image`.

@@ -60,7 +60,7 @@ class Measurement:
         return None if self.flops is None else self.flops / self.latency
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain numbers."""
+        """The measurement as JSON has it, with what follows from it."""
         share = None if self.rate is None else self.rate / self.peak
         return asdict(self) | {"rate": self.rate, "share_of_peak": share}
 
@@ -152,7 +152,7 @@ def matrix_product(size: int = PRODUCT) -> float:
 
 
 def peak_memory() -> int:
-    """The largest memory of this process so far, in bytes; 0 where the operating system does not tell."""
+    """The largest memory of this process so far, in bytes; 0 where the operating system does not say."""
     try:
         import resource
     except ImportError:  # Windows

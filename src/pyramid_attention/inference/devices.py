@@ -1,4 +1,4 @@
-"""Which device a network runs on, and what to tell the user when its memory is too small."""
+"""Which device a network runs on, and whether an error says that its memory is too small."""
 
 from __future__ import annotations
 

@@ -71,14 +71,14 @@ class Plan:
             grid: h and w.
             pixels: how many pixels the image is taken to have in height and width; its own by default.
         """
-        height, width = (self._axis(points, axis, (pixels or self.size)[axis]) for axis, points in enumerate(grid))
+        height, width = (self._axis(places, axis, (pixels or self.size)[axis]) for axis, places in enumerate(grid))
         return height, width
 
-    def _axis(self, points: int, axis: int, pixels: int) -> Axis:
+    def _axis(self, grid: int, axis: int, pixels: int) -> Axis:
         resized, padded, aligned = self.resized[axis], self.padded[axis], self.align_corners
-        if resized == pixels:  # the same as below, and a whole number of pixels a point stays one
-            return Axis.between(points, padded, aligned).part(0, pixels)
-        return Axis.between(points, pixels, aligned, covered=(resized - aligned) / max(padded - aligned, 1))
+        if resized == pixels:  # the same as below, and a whole number of pixels a place stays one
+            return Axis.between(grid, padded, aligned).part(0, pixels)
+        return Axis.between(grid, pixels, aligned, covered=(resized - aligned) / max(padded - aligned, 1))
 
 
 def plan_image(

@@ -185,10 +185,10 @@ class Segmenter:
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
         """The labels of an image that is segmented by tiles and, if asked for, their confidence."""
         labels = np.empty((image.height, image.width), np.uint8)
-        certain = np.empty(labels.shape, np.float32) if with_confidence else None
+        confidence = np.empty(labels.shape, np.float32) if with_confidence else None
         for rows in self.rows(image, with_confidence=with_confidence):
             place = slice(rows.top, rows.top + len(rows.labels))
             labels[place] = rows.labels
-            if certain is not None:
-                certain[place] = rows.confidence
-        return labels, certain
+            if confidence is not None:
+                confidence[place] = rows.confidence
+        return labels, confidence

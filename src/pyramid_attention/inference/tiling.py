@@ -1,6 +1,6 @@
 """Images too large to be segmented at once: overlapping tiles, their logits blended, in bounded memory.
 
-Tiles begin at multiples of 32 pixels, so that the points of their logits are points of the whole image's grid. Where
+Tiles begin at multiples of 32 pixels, so that the places of their logits are places of the whole image's grid. Where
 two tiles overlap, the outer quarter of the overlap counts for nothing (there the tile's border disturbs the logits) and
 over the middle half the weight goes from one to the other linearly. The image is read by windows, and the blended
 logits are turned into labels a row of tiles at a time: only the logits of one row of tiles are held, whatever the
@@ -43,12 +43,12 @@ class Rows:
 
 
 def blend_weights(begins: list[int], ends: list[int], trim: float, ramp: float) -> list[NDArray[np.float32]]:
-    """The weight of each tile at each of its points along a side; the weights of a point add up to one.
+    """The weight of each tile at each place along a side of the grid; the weights of a place add up to one.
 
     Args:
-        begins, ends: of the tiles, in points.
-        trim: points at an inner border that count for nothing.
-        ramp: points over which the weight then rises to its full.
+        begins, ends: of the tiles, in places of the grid.
+        trim: places at an inner border that count for nothing.
+        ramp: places over which the weight then rises to its full.
     """
     weights = []
     for begin, end in zip(begins, ends, strict=True):
@@ -106,25 +106,25 @@ def _segment(engine: Engine, plan: Plan, image: ImageReader, with_confidence: bo
         logits: NDArray[np.float32] = engine(pad(image.read(rows, columns)[None], plan.size_divisor))[0]
         return logits
 
-    # Two tiles show how many points there are: the first how many for a pixel, the last how many at the end.
+    # Two tiles show how large the grid is: the first how many places a pixel has, the last how many at the end.
     ends = {(plan.rows[0], plan.columns[0]), (plan.rows[-1], plan.columns[-1])}
     ready = {where: logits_of(*where) for where in ends}
     first, last = ready[plan.rows[0], plan.columns[0]], ready[plan.rows[-1], plan.columns[-1]]
-    tops, bottoms = _points(plan.rows, first.shape[1], last.shape[1])
-    lefts, rights = _points(plan.columns, first.shape[2], last.shape[2])
+    tops, bottoms = _places(plan.rows, first.shape[1], last.shape[1])
+    lefts, rights = _places(plan.columns, first.shape[2], last.shape[2])
     density = first.shape[1] / (plan.rows[0][1] - plan.rows[0][0])
     trim, ramp = plan.overlap / 4 * density, plan.overlap / 2 * density
     down, across = blend_weights(tops, bottoms, trim, ramp), blend_weights(lefts, rights, trim, ramp)
     row_axis, column_axis = plan.axes((bottoms[-1], rights[-1]), plan.resized)
 
-    # By row of tiles, the row of pixels where it ends: those above lie between points that no later tile changes.
+    # By row of tiles, the row of pixels where it ends: those above lie between places that no later tile changes.
     ends_at = [int(np.searchsorted(row_axis.above, final)) for final in (*tops[1:], bottoms[-1])]
     start = int(np.searchsorted(ends_at, first_row, side="right"))
     done = ends_at[start - 1] if start else 0
     needed = int(row_axis.below[done])
     warm = next(index for index, bottom in enumerate(bottoms) if bottom > needed)  # the first that reaches there
     begin = tops[warm]
-    held = np.zeros((len(first), 0, rights[-1]), np.float32)  # the blended logits from the point `begin` on
+    held = np.zeros((len(first), 0, rights[-1]), np.float32)  # the blended logits from the grid's row `begin` on
     for index in range(warm, len(plan.rows)):
         grown = np.zeros((len(first), bottoms[index] - begin, rights[-1]), np.float32)
         grown[:, : held.shape[1]] = held
@@ -146,8 +146,8 @@ def _segment(engine: Engine, plan: Plan, image: ImageReader, with_confidence: bo
             held, begin = held[:, kept - begin :].copy(), kept
 
 
-def _points(spans: Sequence[Span], first: int, last: int) -> tuple[list[int], list[int]]:
-    """Where tiles begin and end along a side in points, from the number of points of the first and of the last tile."""
+def _places(spans: Sequence[Span], first: int, last: int) -> tuple[list[int], list[int]]:
+    """Where tiles begin and end along a side of the grid, by how many places the first and the last tile have."""
     size = spans[0][1] - spans[0][0]
     begins = [begin * first // size for begin, _ in spans]
     return begins, [*(begin + first for begin in begins[:-1]), begins[-1] + last]

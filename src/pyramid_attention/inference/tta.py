@@ -46,7 +46,7 @@ class AugmentedEngine:
     ) -> NDArray[np.float32]:
         """The sum of the probabilities of the images at a scale and of their mirror images, on a grid: N×C×h×w.
 
-        Without a grid at the network's own points.
+        Without a grid at the places of the network's own.
         """
         height, width = images.shape[1:3]
         size = max(1, round(height * scale)), max(1, round(width * scale))

@@ -23,7 +23,7 @@ class Cost(Protocol):
 
     @property
     def parameters(self) -> int:
-        """Numbers that are learnt."""
+        """How many weights are learnt."""
 
     @property
     def flops(self) -> int:
@@ -66,21 +66,21 @@ class Comparison:
     variants: dict[str, Variant]
 
     def miou(self, name: str) -> Spread:
-        """Of a variant over its seeds."""
+        """The mIoU of a variant over its seeds."""
         return spread(run["miou"] for run in self.variants[name].runs.values())
 
     def miou_difference(self, name: str) -> Spread:
-        """Of a variant from the reference, over the seeds both have."""
+        """How far the mIoU of a variant is from the reference's, over the seeds that both have."""
         return spread(mine["miou"] - theirs["miou"] for mine, theirs in self._pairs(name))
 
     def iou(self, name: str, class_name: str) -> Spread:
-        """Of a class; seeds in whose evaluation it does not occur are left out."""
+        """The IoU of a class; seeds in whose evaluation it does not occur are left out."""
         runs = self.variants[name].runs.values()
         values = [run["per_class"][class_name]["iou"] for run in runs]
         return spread(value for value in values if value is not None)
 
     def iou_difference(self, name: str, class_name: str) -> Spread:
-        """Of a class from the reference."""
+        """How far the IoU of a class is from the reference's."""
         pairs = [
             [run["per_class"][class_name]["iou"] for run in pair]  # mine, theirs
             for pair in self._pairs(name)
@@ -99,7 +99,7 @@ class Spread(NamedTuple):
     deviation: float | None
 
     def text(self, sign: str = "") -> str:
-        """In points of a hundred: "41.2 ± 0.8"; `sign` "+" writes one before the mean."""
+        """The spread in percent: "41.2 ± 0.8"; `sign` "+" writes one before the mean."""
         if self.mean is None:
             return "–"
         spread_ = "" if self.deviation is None else f" ± {100 * self.deviation:.1f}"
@@ -107,7 +107,7 @@ class Spread(NamedTuple):
 
 
 def spread(values: Iterable[float]) -> Spread:
-    """Of some values."""
+    """Mean and sample standard deviation of some values."""
     known = list(values)
     return Spread(
         statistics.mean(known) if known else None,
@@ -119,7 +119,7 @@ def write_comparison(comparison: Comparison, failures: Mapping[str, str], folder
     """Write table.md, table.csv, per_class.csv, runs.csv and cost.png; each whole or not at all.
 
     Args:
-        comparison: the numbers.
+        comparison: what was measured.
         failures: what did not work and why.
         folder: exists.
 
@@ -227,7 +227,7 @@ def _columns(what: str, values: Spread) -> dict[str, float | None]:
 
 
 def _plot(comparison: Comparison, path: Path) -> None:
-    """mIoU against GFLOPs, a point a variant, bars of one standard deviation."""
+    """mIoU against GFLOPs, one dot a variant, bars of one standard deviation."""
     require("drawing the comparison", "matplotlib")
     from matplotlib.figure import Figure
 

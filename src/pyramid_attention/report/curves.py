@@ -34,14 +34,14 @@ def plot_curves(rows: Sequence[Mapping[str, float | int | None]], path: str | Pa
     figure = Figure(figsize=(8, 8), dpi=120, layout="constrained")
     panels = figure.subplots(len(CURVES), 1, sharex=True, squeeze=False)[:, 0]
     for panel, (key, title, colour) in zip(panels, CURVES, strict=True):
-        points = [
+        known = [
             (epoch, value) for row in rows if (epoch := row["epoch"]) is not None and (value := row[key]) is not None
         ]
-        if points:
-            epochs, values = zip(*points, strict=True)
-            panel.plot(epochs, values, color=colour, marker="o" if len(points) <= 40 else None, markersize=3)
-        if key == "val_miou" and points:
-            best = max(points, key=lambda point: point[1])
+        if known:
+            epochs, values = zip(*known, strict=True)
+            panel.plot(epochs, values, color=colour, marker="o" if len(known) <= 40 else None, markersize=3)
+        if key == "val_miou" and known:
+            best = max(known, key=lambda row: row[1])
             panel.scatter(*best, color=colour, zorder=3)
             panel.set_title(f"{title}: best {best[1]:.1%} after epoch {best[0]}", loc="left")
         else:

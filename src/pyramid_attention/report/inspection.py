@@ -60,7 +60,7 @@ def split_line(split: SplitInspection) -> str:
 
 
 def remark_lines(inspection: Inspection) -> Iterator[str]:
-    """What the user should know of: notes, classes that training never sees, images that two splits share."""
+    """What the user should know of: notes, classes that do not occur in train, images that two splits share."""
     for note in inspection.dataset.notes:
         yield f"note: {note}"
     names = inspection.dataset.classes.names

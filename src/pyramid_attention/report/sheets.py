@@ -22,7 +22,7 @@ SMOOTH, EXACT = Image.Resampling.LANCZOS, Image.Resampling.NEAREST
 
 @dataclass(frozen=True)
 class Row:
-    """One sample of a sheet: a line of text, the image (H×W×3), the masks of truth and prediction (H×W)."""
+    """One sample of a sheet: a line of text, the image (H×W×3), the mask and the label map (H×W)."""
 
     title: str
     image: NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""The numbers of an evaluation as text: what `pan eval` prints and writes."""
+"""The metrics of an evaluation as text: what `pan eval` prints and writes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SUMMARY = {
     "frequency_weighted_iou": "frequency-weighted IoU",
 }
 SHARES = {"iou": "IoU", "boundary_iou": "boundary IoU", "accuracy": "accuracy"}
-"""The titles of numbers, of all classes and of each; those that metrics do not hold are left out."""
+"""The titles of metrics, of all classes and of each; those that an evaluation does not hold are left out."""
 
 
 def percent(share: float | None) -> str:
@@ -25,27 +25,24 @@ def percent(share: float | None) -> str:
 def class_table(metrics: Mapping[str, Any]) -> list[list[str]]:
     """The cells of a table of the metrics that `Evaluation.metrics` gives: its head, then one row a class."""
     per_class = metrics["per_class"]
-    shares = {key: title for key, title in SHARES.items() if all(key in numbers for numbers in per_class.values())}
-    rows = [
-        [name, *(percent(numbers[key]) for key in shares), f"{numbers['pixels']:,}"]
-        for name, numbers in per_class.items()
-    ]
+    shares = {key: title for key, title in SHARES.items() if all(key in own for own in per_class.values())}
+    rows = [[name, *(percent(own[key]) for key in shares), f"{own['pixels']:,}"] for name, own in per_class.items()]
     return [["class", *shares.values(), "pixels"], *rows]
 
 
 def summary_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The numbers that sum up an evaluation, by their names."""
+    """The metrics that sum up an evaluation, each with its title."""
     return [(title, percent(metrics[key])) for key, title in SUMMARY.items() if key in metrics]
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown: the first row is its head, the first column text, the others numbers."""
+    """A table in Markdown: the first row is its head; the first column is aligned to the left, others to the right."""
     rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
-        first, *numbers = zip(cells, widths, strict=True)
-        return "| " + " | ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in numbers)]) + " |"
+        first, *others = zip(cells, widths, strict=True)
+        return "| " + " | ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]) + " |"
 
     rule = "|" + "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])]) + "|"
     return "\n".join([line(rows[0]), rule, *map(line, rows[1:])])
