@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import UserError
-from ..images import open_raster, read_label_map
+from ..images import Place, open_raster, read_label_map
 from .predict import PredictSummary, predict
 from .rasters import predict_rasters, raster_outputs, raster_suffix
 from .segmenter import Segmenter
@@ -51,32 +54,36 @@ def predict_files(
             f" {source.count} images"
         )
     images, rasters = source.apart()
+    made_by = segmenter.identity
+    region_file = None if polygons is None else os.path.relpath(polygons, folder)
+
+    def sink_of(outputs: Sequence[Output]) -> FileSink:
+        others = [] if region_file is None else [region_file]
+        return FileSink(folder, outputs, made_by=made_by, resume=resume, overwrite=overwrite, others=others)
+
+    if rasters.items:
+        with sink_of(raster_outputs(confidence)) as sink:
+            sink.check(rasters)  # before the first image is read
     summary = PredictSummary()
     if images.items or images.failed:
-        every = [LABEL_MAP, *outputs, *([CONFIDENCE] if confidence else [])]
-        made_by = segmenter.identity
-        with FileSink(folder, every, made_by=made_by, resume=resume, overwrite=overwrite) as sink:
+        with sink_of([LABEL_MAP, *outputs, *([CONFIDENCE] if confidence else [])]) as sink:
             summary = predict(segmenter, images, sink, on_done=on_done)
     if rasters.items:
+        by_tiles = segmenter
         if segmenter.options.max_size is None:  # what a model says of images: a raster is never one look at a scene
-            segmenter = Segmenter(segmenter.engine, replace(segmenter.options, max_size=0, tta=False))
-        every = raster_outputs(confidence)
-        made_by = segmenter.identity
-        with FileSink(folder, every, made_by=made_by, resume=resume, overwrite=overwrite) as sink:
-            found = predict_rasters(segmenter, rasters, sink, confidence=confidence, on_done=on_done)
+            by_tiles = Segmenter(segmenter.engine, replace(segmenter.options, max_size=0, tta=False))
+        with sink_of(raster_outputs(confidence)) as sink:
+            found = predict_rasters(by_tiles, rasters, sink, confidence=confidence, on_done=on_done)
         summary = PredictSummary(summary.done + found.done, [*summary.failed, *found.failed])
-    if polygons is not None and summary.done:
+    if region_file is not None and summary.done:
         (item,) = source.items
+        place: Place | None = None
         if images.items:
-            write_polygons(
-                polygons,
-                read_label_map(folder / f"{item.name}.png").astype("uint8"),
-                segmenter.classes,
-                min_area=min_area,
-            )
+            labels = read_label_map(folder / f"{item.name}.png").astype(np.uint8)
         else:
             raster = open_raster(folder / f"{item.name}{raster_suffix(Path(item.place))}", as_ids=True)
-            labels = raster.read((0, raster.height), (0, raster.width))[..., 0]
-            write_polygons(polygons, labels, segmenter.classes, raster.place, min_area=min_area)
+            labels, place = raster.read((0, raster.height), (0, raster.width))[..., 0], raster.place
             raster.close()
+        with sink_of([]) as sink, sink.put(region_file) as temporary:
+            write_polygons(temporary, labels, segmenter.classes, place, min_area=min_area)
     return summary

@@ -225,7 +225,7 @@ class FileSink:
         """Give a temporary path; on leaving, what was written there becomes a file of the folder, whole or not at all.
 
         Args:
-            name: its path in the folder, with /.
+            name: its path from the folder, with /.
             version: of the image it was made from.
 
         Raises:
@@ -233,7 +233,8 @@ class FileSink:
         """
         target = self.folder / name
         make_folder(target.parent)
-        with whole_file(target, self._scratch) as temporary:
+        inside = not name.startswith("..")  # elsewhere, the file system may be another
+        with whole_file(target, self._scratch if inside else None) as temporary:
             yield temporary
             self._manifest.add(name, temporary, version)
 
