@@ -143,17 +143,6 @@ def test_classes_come_from_the_network_or_are_numbered():
     assert Segmenter(TorchEngine(Linear(None, 3), "cpu")).classes == ClassTable.of(3)
 
 
-def test_overlay_blends_image_and_colours(segmenter):
-    result = segmenter(random_image(33, 40))
-    colours = result.classes.colourise(result.labels)
-    np.testing.assert_array_equal(result.overlay(0), result.image)
-    np.testing.assert_array_equal(result.overlay(1), colours)
-    expected = 0.75 * result.image + 0.25 * colours.astype(float)
-    assert np.abs(result.overlay(0.25) - expected).max() <= 1
-    with pytest.raises(ValueError, match="alpha"):
-        result.overlay(1.5)
-
-
 def test_scores_that_are_not_finite_are_reported(network, segmenter):
     network.conv.weight.data.fill_(float("nan"))
     with pytest.raises(UserError, match="not finite"):

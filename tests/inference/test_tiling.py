@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pyramid_attention.artifacts import ModelInfo
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.errors import UserError
+from pyramid_attention.images import ArrayImage
 from pyramid_attention.inference import Segmenter, SegmenterOptions, options, plan
 from pyramid_attention.inference.engines.torch import TorchEngine
 from pyramid_attention.inference.plan import tile_spans
@@ -131,6 +132,32 @@ def test_the_confidence_of_tiles_is_the_same_asked_for_before_or_after():
     assert len(engine.shapes) == 3 * count
     np.testing.assert_array_equal(before, after)
     np.testing.assert_allclose(after, np.exp(1) / (np.exp(1) + 2), atol=1e-6)
+
+
+class Windows(ArrayImage):
+    """Remembers the largest window that was read."""
+
+    largest = 0
+
+    def read(self, rows, columns):
+        Windows.largest = max(Windows.largest, (rows[1] - rows[0]) * (columns[1] - columns[0]))
+        return super().read(rows, columns)
+
+
+@pytest.mark.parametrize("options", [{"tile": 128}, {"tile": 128, "max_size": 200}, {"max_size": 64}, {}])
+def test_rows_come_from_the_top_without_a_gap_and_are_those_of_the_whole(monkeypatch, options):
+    monkeypatch.setattr(Windows, "largest", 0)
+    segment = Segmenter(TorchEngine(network(), "cpu"), **options)
+    image = make_image(333, 270)
+    whole = segment(image, with_confidence=True)
+    found = list(segment.rows(Windows(image), with_confidence=True))
+    assert [rows.top for rows in found] == np.cumsum([0, *(len(rows.labels) for rows in found[:-1])]).tolist()
+    np.testing.assert_array_equal(np.concatenate([rows.labels for rows in found]), whole.labels)
+    np.testing.assert_array_equal(np.concatenate([rows.confidence for rows in found]), whole.confidence)
+    assert (len(found) > 1) == ("tile" in options)
+    if options == {"tile": 128}:
+        assert Windows.largest <= (128 + 31) ** 2
+    assert {rows.confidence for rows in segment.rows(Windows(image))} == {None}
 
 
 def test_memory_does_not_grow_with_the_height_of_the_image():
