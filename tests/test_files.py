@@ -5,12 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from pyramid_attention.errors import UserError
-from pyramid_attention.files import Claims, InUse, holds_files, make_folder, owned, scratch, whole_file, whole_folder
+from pyramid_attention.files import (
+    Claims,
+    InUse,
+    holds_files,
+    locked,
+    make_folder,
+    owned,
+    scratch,
+    whole_file,
+    whole_folder,
+)
 from support import CLAIMING, OWNING, WRITING, end, other_process
 
 
@@ -307,3 +318,32 @@ def test_processes_that_share_work_do_each_piece_once(tmp_path):
     done = (tmp_path / "log").read_text().split()
     assert sorted(done, key=int) == [str(item) for item in range(200)]
     assert len(names(tmp_path)) == 201
+
+
+def test_a_lock_is_waited_for_and_its_file_stays(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with locked(tmp_path / "lock"):
+            order.append("second")
+
+    with locked(tmp_path / "lock"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.05)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def test_many_files_are_written_by_way_of_one_temporary_folder(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    with scratch(tmp_path) as place:
+        for name in ("a.png", "deep/b.txt"):
+            with whole_file(tmp_path / name, place) as temporary:
+                assert temporary.parent == place
+                assert temporary.suffix == Path(name).suffix
+                temporary.write_text(name)
+        assert list(tmp_path.glob("*/.pan-*")) == []
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["a.png", "b.txt"]
