@@ -18,6 +18,7 @@ const view = { zoom: 1, x: 0, y: 0, split: 0.5, drawn: "classes" }; // x and y: 
 let pointer = null; // the pixel that is asked about, {x, y}
 let work = null; // of the image that is being segmented, to give it up
 let camera = null;
+let begun = false; // somebody has asked for an image or the camera: from then on the page must not be loaded again by itself
 
 /* ---- Running models -------------------------------------------------------------------------------------------- */
 
@@ -154,6 +155,7 @@ function askForKey() {
 /* ---- Images ---------------------------------------------------------------------------------------------------- */
 
 async function openImage(file, name = file.name ?? "image") {
+  begun = true;
   stopCamera();
   $("alert").replaceChildren();
   let bitmap;
@@ -574,6 +576,7 @@ function listenToDivider() {
 /* ---- Camera -------------------------------------------------------------------------------------------------------- */
 
 async function startCamera() {
+  begun = true;
   $("alert").replaceChildren();
   let stream;
   try {
@@ -586,6 +589,9 @@ async function startCamera() {
   work?.abort();
   const video = Object.assign(make("video"), { srcObject: stream, muted: true, playsInline: true });
   await video.play();
+  // It plays before its first image is there, and until then no bitmap can be made of it.
+  if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA)
+    await new Promise((resolve) => video.addEventListener("loadeddata", resolve, { once: true }));
   camera = { stream, video };
   stream.getVideoTracks()[0].addEventListener("ended", () => {
     if (camera?.stream !== stream) return;
@@ -605,9 +611,9 @@ async function runCamera(own) {
   let smooth = 0;
   while (camera === own) {
     const began = performance.now();
-    const bitmap = await createImageBitmap(own.video);
-    image = { bitmap, name: "camera.jpg", width: bitmap.width, height: bitmap.height };
     try {
+      const bitmap = await createImageBitmap(own.video);
+      image = { bitmap, name: "camera.jpg", width: bitmap.width, height: bitmap.height };
       const result = await backend.segment(model, image, signal);
       if (camera !== own) return;
       if (panes.length !== 1 || panes[0].photo.width !== bitmap.width || panes[0].photo.height !== bitmap.height) {
@@ -798,7 +804,7 @@ async function installServiceWorker() {
   const alone = crossOriginIsolated || sessionStorage.getItem("isolating");
   await navigator.serviceWorker.register("sw.js");
   await navigator.serviceWorker.ready;
-  if (alone || image) return;
+  if (alone || begun) return;
   sessionStorage.setItem("isolating", "once");
   location.reload();
   await new Promise(() => {}); // nothing more happens here
