@@ -3,6 +3,7 @@
 import math
 import typing
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -271,6 +272,16 @@ def test_patches_see_the_border_repeated():
     whole = F.pad(image, (0, 24, 0, 31), mode="replicate")
     for mine, padded in zip(body(image), body.body(whole), strict=True):
         torch.testing.assert_close(mine, padded)
+
+
+def test_normalised_images_have_the_statistics_of_the_weights():
+    net = network()
+    net.mean, net.std = (0.5, 0.4, 0.3), (0.3, 0.2, 0.1)
+    images = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3), dtype=np.uint8)
+    expected = ((images / 255 - np.array(net.mean)) / np.array(net.std)).transpose(0, 3, 1, 2)
+    found = net.normalise(torch.from_numpy(images))
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("in_channels", [1, 4])

@@ -44,10 +44,8 @@ class SegmentationModel(nn.Module):
 
     def normalise(self, images: Tensor) -> Tensor:
         """Images N×H×W×C (uint8) as the network takes them: N×C×H×W (float32), mean 0 and deviation 1 a channel."""
-        mean, std = (
-            torch.tensor(values, device=images.device).view(1, -1, 1, 1) * 255 for values in (self.mean, self.std)
-        )
-        return (images.permute(0, 3, 1, 2).float() - mean) / std
+        mean, std = (torch.tensor(values, device=images.device).view(1, -1, 1, 1) for values in (self.mean, self.std))
+        return (images.permute(0, 3, 1, 2).float() / 255 - mean) / std
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images N×C×H×W (float) → logits N×num_classes×H×W; any H and W ≥ 1."""
