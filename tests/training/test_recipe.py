@@ -56,9 +56,8 @@ def test_a_file_over_a_built_in_base(tmp_path: Path) -> None:
 
 
 def test_a_saved_recipe_is_the_same_recipe(tmp_path: Path) -> None:
-    recipe = load_recipe("finetune", {"train.class_weights": [1, 2.5]}).with_data(
-        "here", "folder", {"images": "{id}.jpg"}
-    )
+    recipe = load_recipe("finetune", {"train.class_weights": [1, 2.5]})
+    recipe = recipe.with_data("here", "folder", {"images": "{id}.jpg", "held_out": ("a", "b")})
     recipe.save(tmp_path / "recipe.yaml")
     assert load_recipe(tmp_path / "recipe.yaml") == recipe
     assert yaml.safe_load((tmp_path / "recipe.yaml").read_text())["train"]["epochs"] == 60
