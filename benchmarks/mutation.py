@@ -36,6 +36,7 @@ ALSO = {
     "training/task": ("training/test_fields.py", "training/test_trainer.py"),
     "training/loaders": ("training/test_fields.py", "data/test_loading.py"),
     "training/initial": ("training/test_fields.py",),
+    "training/resolve": ("training/test_fields.py", "training/test_trainer.py", "data/test_derived.py"),
     "training/run_folder": ("training/test_trainer.py",),
     "training/monitor": ("training/test_trainer.py",),
     "training/trainer": ("training/test_task.py", "training/test_fields.py"),

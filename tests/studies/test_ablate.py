@@ -16,7 +16,7 @@ from pyramid_attention.errors import UserError
 from pyramid_attention.models import build_model, list_architectures
 from pyramid_attention.studies import ablate
 from pyramid_attention.studies.study import Study, list_studies, load_study
-from pyramid_attention.training.trainer import resolve
+from pyramid_attention.training.resolve import resolve
 from support import set_options
 
 SMALL = {

@@ -28,9 +28,10 @@ from pyramid_attention.training.autoconfigure import configure, gather_facts
 from pyramid_attention.training.initial import build_network, describe
 from pyramid_attention.training.loaders import build_loaders, open_samples
 from pyramid_attention.training.recipe import FIELDS
+from pyramid_attention.training.resolve import resolve
 from pyramid_attention.training.schedule import build_optimizer, build_schedule
 from pyramid_attention.training.task import SegmentationTask
-from pyramid_attention.training.trainer import build_trainer, resolve
+from pyramid_attention.training.trainer import build_trainer
 
 CPU = torch.device("cpu")
 CLASSES = ClassTable.of(["ground", "box"])

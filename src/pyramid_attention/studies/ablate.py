@@ -28,7 +28,8 @@ from ..report.comparison import Comparison, Variant, write_comparison
 from ..training.initial import build_network, describe
 from ..training.loaders import open_samples
 from ..training.recipe import ModelRecipe, Recipe, load_recipe
-from ..training.trainer import NO_EFFECT, resolve, train
+from ..training.resolve import NO_EFFECT, resolve
+from ..training.trainer import train
 from .study import Study, load_study
 
 

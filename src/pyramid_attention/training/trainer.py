@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import operator
 import sys
 import threading
 import warnings
@@ -21,28 +20,27 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from ..artifacts import load_model
 from ..classes import ClassTable
-from ..data import Dataset, Reading, fit_masks, open_dataset, remap_classes
+from ..data import Dataset
 from ..errors import UserError
 from ..evaluation import check_classes
-from ..files import holds_files, owned
+from ..files import owned
 from ..inference import Segmenter
 from ..inference.devices import is_out_of_memory, resolve_device
-from ..models import SegmentationModel, list_architectures, list_options
+from ..models import SegmentationModel
 from .autoconfigure import configure, gather_facts, refuse_hopeless
 from .budget import DECIDED, Limit, parse_budget, spend
 from .initial import build_network, describe, start_from
 from .loaders import build_loaders, open_samples
 from .monitor import Monitor
-from .recipe import CommonFields, ModelRecipe, Recipe, TrainRecipe, dotted, load_recipe
-from .recipe_files import list_recipes, tree_of
+from .recipe import CommonFields, Recipe, TrainRecipe, dotted
+from .recipe_files import tree_of
+from .resolve import as_decided, fit_options, refuse_changes, resolve, stored_recipe
 from .run_folder import RunFolder, finished_epochs, last_checkpoint
 from .task import SegmentationTask
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # in typing from Python 3.11 on
 
-NO_EFFECT = ("data.path", "data.workers", "data.cache", "data.check")
-"""Fields that may change when a run is resumed: the data may have moved, and the others do not touch the result."""
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -63,90 +61,6 @@ class TrainResult:
     best_miou: float
     best_epoch: int
     val_split: str
-
-
-def _stored_recipe(folder: Path, resume: bool) -> Recipe | None:
-    """The recipe of the run in a folder that is to be resumed; None where no run began.
-
-    Raises:
-        UserError: the folder holds other files, or a run that is not to be resumed.
-    """
-    if not resume and holds_files(folder):
-        raise UserError(f"{folder} already holds files; go on with its run with resume=True, or choose another out=")
-    if (folder / "recipe.yaml").exists():
-        return load_recipe(folder / "recipe.yaml")
-    if holds_files(folder):
-        raise UserError(f"{folder} is not a run folder (it has no recipe.yaml); name the run to resume with out=")
-    return None
-
-
-def _refuse_changes(asked: Recipe, stored: Recipe, folder: Path) -> None:
-    changed = [field for field in asked.differences(stored) if field not in NO_EFFECT]
-    if changed:
-        raise UserError(
-            f"the run in {folder} was begun with another {', '.join(changed)}; resume it without recipe= and fields=,"
-            " or begin a new run with another out="
-        )
-
-
-def _as_decided(asked: Recipe, stored: Recipe, decided: Sequence[str]) -> Recipe:
-    """The recipe that is asked for, with what the run decided when it began: `decided` and the fields of `auto`."""
-    values = {name: operator.attrgetter(name)(stored) for name in (*asked.auto, *decided)}
-    return asked.with_fields(values).model_copy(update={"auto": ()})
-
-
-def _fit_options(model: ModelRecipe, asked: Mapping[str, Any]) -> ModelRecipe:
-    """Leave out a recipe's options that are another architecture's, but none that was asked for."""
-    known = list_options(model.architecture, model.context, model.decoder)
-    others = {option for architecture in list_architectures() for option in list_options(architecture)}
-    options = {
-        option: value
-        for option, value in model.options.items()
-        if option in known or option not in others or f"model.options.{option}" in asked
-    }
-    if foreign := sorted(model.options.keys() - options.keys()):
-        print(f"{model.architecture} has no {', '.join(foreign)}; the recipe's is left out", file=sys.stderr)
-    return model.model_copy(update={"options": options})
-
-
-def resolve(
-    data: str | Path | Dataset,
-    recipe: str | Path | Recipe | None = None,
-    fields: Mapping[str, Any] | None = None,
-    format: str | None = None,
-    stored: Recipe | None = None,
-) -> tuple[Recipe, Dataset]:
-    """The recipe and the opened data set; each can decide the other (the format the recipe, the recipe the format).
-
-    The data set has the masks and the classes that the recipe asks for (`data.resize_masks`, `data.classes`).
-
-    Args:
-        data, recipe, fields, format: as `train` takes them.
-        stored: the recipe of a run that is resumed, where no other is named.
-
-    Raises:
-        UserError: as `load_recipe`, `open_dataset` and `remap_classes`.
-    """
-    recipe = recipe or stored or ("shapes" if str(data) == "shapes" else None)
-    resolved = load_recipe(recipe or "finetune", fields)
-    dataset = _opened(data, format, resolved)
-    if recipe is None and dataset.format in list_recipes():
-        resolved = load_recipe(dataset.format, fields)
-    if resolved.data.resize_masks:
-        dataset = fit_masks(dataset)
-    if resolved.data.classes is not None:
-        dataset = remap_classes(dataset, resolved.data.classes)
-    path = dataset.root if isinstance(data, Dataset) else data
-    return resolved.with_data(None if path is None else str(path), dataset.format, dataset.reading.to_dict()), dataset
-
-
-def _opened(data: str | Path | Dataset, format: str | None, recipe: Recipe) -> Dataset:
-    if not isinstance(data, Dataset):
-        reading = Reading.of(recipe.data.model_dump())
-        return open_dataset(data, format or recipe.data.format, reading=reading, **recipe.data.options)
-    if recipe.data.options:
-        raise UserError("data.options are of the word shapes; data= is a data set that has been opened")
-    return data
 
 
 def build_trainer(folder: Path, train: TrainRecipe, device: torch.device, callbacks: list[pl.Callback]) -> pl.Trainer:
@@ -263,7 +177,7 @@ def train(
 
     def prepare(stored: Recipe | None) -> tuple[Recipe, Dataset]:
         resolved, dataset = resolve(data, recipe, asked, format, stored)
-        model = None if network is not None else _fit_options(describe(resolved.model), asked)
+        model = None if network is not None else fit_options(describe(resolved.model), asked)
         return resolved.model_copy(update={"model": model}), dataset
 
     if out is None:
@@ -273,13 +187,13 @@ def train(
         name = dataset.format if dataset.root is None else dataset.root.resolve().name
         with owned(Path("runs") / name, "run", numbered=True) as folder:
             return _train(folder, resolved, dataset, network, callbacks, None, where, limit)
-    _stored_recipe(Path(out), resume)  # before anything is written there
+    stored_recipe(Path(out), resume)  # before anything is written there
     with owned(out, "run") as folder:
-        stored = _stored_recipe(folder, resume)
+        stored = stored_recipe(folder, resume)
         resolved, dataset = prepare(stored)
         if stored is not None:
-            resolved = _as_decided(resolved, stored, () if limit is None else DECIDED)
-            _refuse_changes(resolved, stored, folder)
+            resolved = as_decided(resolved, stored, () if limit is None else DECIDED)
+            refuse_changes(resolved, stored, folder)
         return _train(folder, resolved, dataset, network, callbacks, stored, where, limit)
 
 
