@@ -109,3 +109,22 @@ def test_a_sum_of_losses_adds() -> None:
     logits, labels = batch(9)
     total = SumOfLosses(CrossEntropy(), Dice())(logits, labels)
     assert total.item() == pytest.approx((CrossEntropy()(logits, labels) + Dice()(logits, labels)).item())
+
+
+def test_dice_of_a_class_of_one_pixel_counts_as_any_other() -> None:
+    logits = torch.zeros(1, 2, 1, 2, dtype=torch.float64)  # p = 1/2 everywhere
+    labels = torch.tensor([[[0, 1]]])
+    assert Dice()(logits, labels).item() == pytest.approx(1 - 2 * 0.5 / (1 + 1))
+    one = torch.tensor([[[1, 255]]])
+    assert Dice()(logits, one).item() == pytest.approx(1 - 2 * 0.5 / (0.5 + 1))
+
+
+def test_dice_of_labels_without_the_last_class_and_without_void() -> None:
+    logits, labels = batch(9, void=0.0)
+    assert Dice()(logits, labels.clamp_max(1)).item() > 0
+
+
+@pytest.mark.parametrize("loss", [CrossEntropy([1.0, 2.0]), OhemCrossEntropy(0.7, 0.1, [1.0, 2.0])])
+def test_weights_move_with_the_loss_but_are_not_saved_in_a_checkpoint(loss: torch.nn.Module) -> None:
+    assert loss.state_dict() == {}
+    assert loss.double().weights.dtype == torch.float64

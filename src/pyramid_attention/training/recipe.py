@@ -161,12 +161,12 @@ class Recipe(_Group):
     train: TrainRecipe = TrainRecipe()
 
     def with_data(self, path: str | None, format: str, reading: Mapping[str, Any]) -> Recipe:
-        """The same recipe, resolved for the data set at `path`, read as `reading` says (see `data.Reading`)."""
+        """Return the recipe as resolved for the data set at `path`, read as `reading` says (see `data.Reading`)."""
         resolved = self.data.model_copy(update={"path": path, "format": format, **reading})
         return self.model_copy(update={"data": resolved})
 
     def with_fields(self, values: Mapping[str, Any]) -> Recipe:
-        """The same recipe with other values of fields, by their dotted names; they are taken as valid."""
+        """Return the recipe with other values of fields, by their dotted names; they are taken as valid."""
         changed: dict[str, dict[str, Any]] = {}
         for name, value in values.items():
             group, _, field = name.partition(".")
@@ -175,7 +175,7 @@ class Recipe(_Group):
         return self.model_copy(update=groups)
 
     def to_yaml(self, reasons: Mapping[str, str] | None = None) -> str:
-        """As YAML, every field written out, with a comment behind those that have a reason, by their dotted names."""
+        """Return the recipe as YAML, every field written out, with its reason behind a field that has one."""
         text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         for name, why in (reasons or {}).items():
             group, _, field = name.partition(".")
@@ -185,12 +185,12 @@ class Recipe(_Group):
         return text
 
     def save(self, path: Path, reasons: Mapping[str, str] | None = None) -> None:
-        """Write as YAML, whole or not at all."""
+        """Write the recipe as YAML (see `to_yaml`), whole or not at all."""
         with whole_file(path) as temporary:
             temporary.write_text(self.to_yaml(reasons), encoding="utf-8")
 
     def differences(self, other: Recipe) -> list[str]:
-        """The dotted names of the fields in which two recipes differ."""
+        """Return the dotted names of the fields in which two recipes differ."""
         mine, theirs = _flatten(self.model_dump(mode="json")), _flatten(other.model_dump(mode="json"))
         return sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
 
@@ -236,7 +236,7 @@ FIELDS = ("data.options", "model.options", *_flatten(Recipe().model_dump()))
 
 
 def dotted(common: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields by their dotted names, given by the last part of them: {"epochs": 5} is {"train.epochs": 5}.
+    """Return fields by their dotted names, given by the last part of them: {"epochs": 5} is {"train.epochs": 5}.
 
     A name that is no field, or several, stays as it is, for `load_recipe` to refuse.
     """
@@ -245,13 +245,13 @@ def dotted(common: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _explain(error: ValidationError) -> str:
-    """The first fault of a recipe in one line: which field, what is wrong, which field was perhaps meant."""
+    """Say the first fault of a recipe in one line: which field, what is wrong, which field was perhaps meant."""
     first = error.errors()[0]
     names = [part for part in first["loc"] if isinstance(part, str) and part not in ("afresh", "changed")]
     fields = [*FIELDS, "data", "model", "train"]
     if first["type"] == "extra_forbidden":
-        last = {field.rpartition(".")[2]: field for field in fields}
-        elsewhere = [last[name] for name in get_close_matches(names[-1], last, cutoff=0.8)]  # perhaps of another group
+        near = get_close_matches(names[-1], {field.rpartition(".")[2] for field in fields}, cutoff=0.8)
+        elsewhere = [field for field in fields if field.rpartition(".")[2] in near]  # perhaps of another group
         hint = nearest(".".join(names), elsewhere or fields)
         if len(elsewhere) == 1:
             hint = f" Did you mean '{elsewhere[0]}'?"
