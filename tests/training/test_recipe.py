@@ -9,6 +9,7 @@ import yaml
 from pyramid_attention.errors import UserError
 from pyramid_attention.training import Recipe, list_recipes, load_recipe
 from pyramid_attention.training.recipe import (
+    FIELDS,
     ChangedModelRecipe,
     CommonFields,
     DataRecipe,
@@ -68,6 +69,7 @@ UNKNOWN = [
     ({"epoch": 3}, "'epoch'. Did you mean 'train.epochs'?"),
     ({"trian.epochs": 3}, "'trian'. Did you mean 'train'?"),
     ({"modle": {}}, "'modle'. Did you mean 'model'?"),
+    ({"zzz": 1}, "'zzz'. Known: " + ", ".join(sorted([*FIELDS, "data", "model", "train"])) + "."),
     ({"options": {}}, "'options'. Did you mean 'data.options' or 'model.options'?"),
     ({"model.init": "m", "model.backbon": "r"}, "'model.backbon'. Did you mean 'model.backbone'?"),
 ]
