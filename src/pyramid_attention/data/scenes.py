@@ -223,7 +223,7 @@ def _pixel_bounds(bounds: tuple[float, float, float, float], scene: Raster) -> t
 
 
 def _classes_of(columns: Mapping[str, NDArray[Any]], attribute: str | None, path: Path) -> tuple[list[int], list[str]]:
-    """Of each shape its class (-1 for none), and the names of the classes.
+    """The class of each shape (-1 for none), and the names of the classes.
 
     The classes are in the order of a whole-number attribute that stands for the same ones, else of their names.
     """

@@ -44,12 +44,12 @@ class BandStatistics:
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """Of each band."""
+        """The mean of each band."""
         return self._mean
 
     @property
     def std(self) -> NDArray[np.float64]:
-        """Of each band, of the whole population; 1 where a band never changes, so that it can be divided by."""
+        """The deviation of each band, of the whole population; 1 where a band never changes, so that it can divide."""
         std = np.sqrt(self._squares / max(self.count, 1))
         return np.where(std > 0, std, 1.0)
 

@@ -37,7 +37,7 @@ from ..inference.plan import pad
 CALIBRATION_IMAGES = 32
 MEASURED_IMAGES = 500
 TRIAL_IMAGES = 40
-"""Of the measured ones, those that decide which layers stay in floating point."""
+"""So many of the measured images decide which layers stay in floating point."""
 PARTS = 8
 """The network's convolutions, in the order in which they are computed, are judged in so many parts."""
 OPERATIONS = ("Conv", "ConvTranspose", "Add", "Mul", "MaxPool", "Resize")

@@ -162,7 +162,7 @@ REPLACEMENTS = (
     Replacement(nn.AdaptiveAvgPool2d, MatrixMeans, "any size", lambda pool: pool.output_size not in (1, (1, 1))),
     Replacement(Resize, AlignedResize, "any size", lambda resize: resize.align_corners),
 )
-"""Of the rows that fit a layer and a purpose, the first is used."""
+"""The first row that fits a layer and a purpose is used."""
 
 
 def replace_layers(network: nn.Module, purposes: Collection[Purpose]) -> int:

@@ -62,7 +62,7 @@ class Raster(Protocol):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of all bands: one of `DTYPES`."""
+        """The type of every band's values: one of `DTYPES`."""
 
     @property
     def place(self) -> Place | None:

@@ -30,7 +30,7 @@ PRODUCT = 1536
 
 @dataclass(frozen=True)
 class Measurement:
-    """Of one engine with images of one size.
+    """The times of one engine with images of one size.
 
     Attributes:
         engine: as `Segmenter.load` knows it.

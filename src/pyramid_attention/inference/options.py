@@ -21,7 +21,7 @@ MIN_SIDE = 32
 WHOLE_PIXELS = 1 << 22
 """Images with more pixels (4 megapixels) are segmented by tiles of as many."""
 LARGEST_OVERLAP = 384
-"""Of tiles, in pixels, where nobody says how much."""
+"""Tiles overlap by at most so many pixels where no overlap is given."""
 LEAST_TILE = 128
 
 

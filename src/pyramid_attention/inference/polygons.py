@@ -294,7 +294,7 @@ def _segments(lines: Sequence[Ring]) -> tuple[NDArray[np.int64], NDArray[np.int6
 
 
 def _expanded(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of groups of so many members: for every member its group, and its place in there."""
+    """For every member of groups of so many members: its group, and its place in there."""
     group = np.repeat(np.arange(len(counts)), counts)
     return group, np.arange(len(group)) - (counts.cumsum() - counts)[group]
 

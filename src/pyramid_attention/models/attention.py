@@ -13,7 +13,7 @@ from .decoder.gau import GAU, GAUDecoder
 from .network import SegmentationModel
 
 STRIDES = (16, 8, 4)
-"""Of the low-level maps, in the order in which GAU joins them; deeper maps have the backbone's output stride."""
+"""The strides of the low-level maps, in the order in which GAU joins them; deeper maps have the output stride."""
 
 
 def attention_maps(network: SegmentationModel, images: Tensor) -> dict[str, Tensor]:

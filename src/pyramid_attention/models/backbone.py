@@ -25,7 +25,7 @@ from .weights import find_weights, read_weights, share_taken
 
 STRIDES = (4, 8, 16, 32)
 LEAST_SHARE = 0.5
-"""Of a backbone's parameters that a file of weights has to hold."""
+"""The share of a backbone's parameters that a file of weights has to hold."""
 REFUSALS = (
     AssertionError,
     AttributeError,

@@ -14,7 +14,7 @@ from .network import SegmentationModel
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a network for one image.
+    """What a network costs for one image.
 
     Attributes:
         parameters: how many values are learnt.

@@ -90,7 +90,7 @@ class Guard:
 
 
 def _digest(key: bytes) -> bytes:
-    """Of one length whatever the key, so that comparing takes one time."""
+    """The key as so many bytes whatever its length, so that a comparison always takes the same time."""
     return hashlib.sha256(key).digest()
 
 

@@ -25,7 +25,7 @@ from .service import Service
 IMAGES, LABELS, CONFIDENCE = "images", "labels", "confidence"
 HEADER = "inference-header-content-length"
 VERSION = "1"
-"""Of every model: there is one of each."""
+"""The version of every model: a server holds one of each."""
 
 
 @dataclass(frozen=True)

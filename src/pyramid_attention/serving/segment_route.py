@@ -46,7 +46,7 @@ class Options:
 
     @classmethod
     def read(cls, given: Mapping[str, str], accept: str) -> Options:
-        """Of strings.
+        """The options that strings stand for.
 
         Raises:
             Refused: 400, an unknown name or a value that does not fit.

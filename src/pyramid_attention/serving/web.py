@@ -32,7 +32,7 @@ RUNTIME_FILES = {
         "ort-wasm-simd-threaded.asyncify.wasm",
     ),
 }
-"""Of the package, by what runs the network."""
+"""The package's files that are needed, by what runs the network."""
 RUNTIME_LINK = f"https://registry.npmjs.org/{RUNTIME}/-/{RUNTIME}-{RUNTIME_VERSION}.tgz"
 PAGE = Path(__file__).with_name("page")
 PAGE_NAMES = ("index.html", "page.css", "page.js", "segmentation.js", "worker.js", "icon.svg", "example.jpg")

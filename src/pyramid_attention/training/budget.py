@@ -38,7 +38,7 @@ STEPS, SECONDS = 8, 20.0
 IMAGES = 4
 """Validation images that are timed."""
 VALIDATION_SHARE = 0.15
-"""Of the time that validations may take."""
+"""The share of the time that validations may take."""
 OVERHEAD = 0.5
 """Seconds of an epoch beside its steps: rows, checkpoint, curves."""
 RESERVE = 0.04

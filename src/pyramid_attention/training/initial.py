@@ -19,7 +19,7 @@ from ..models.blocks import Head
 from .recipe import ChangedModelRecipe, ModelRecipe
 
 LEAST_SHARE = 0.1
-"""Of the backbone's weights that have to fit: names such as "bn1" are in many."""
+"""The share of the backbone's weights that has to fit: names such as "bn1" are in many networks."""
 
 
 @dataclass(frozen=True)
