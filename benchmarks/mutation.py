@@ -43,6 +43,13 @@ ALSO = {
     "inference/plan": ("inference/test_segmenter.py", "inference/test_tiling.py"),
     "inference/segmenter": ("inference/test_tiling.py", "inference/test_tta.py"),
     "inference/predict": ("cli/test_predict.py",),
+    "inference/bench": ("cli/test_bench.py",),
+    "inference/devices": ("inference/test_segmenter.py",),
+    "inference/options": ("cli/test_options.py", "inference/test_segmenter.py"),
+    "inference/row_store": ("inference/test_rasters.py",),
+    "inference/threads": ("cli/test_bench.py",),
+    "inference/rasters": ("inference/test_predict_files.py",),
+    "inference/predict_files": ("cli/test_predict.py",),
 }
 """Tests beside the mirrored ones, of which mutmut takes those that call a function."""
 
