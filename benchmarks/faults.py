@@ -48,9 +48,11 @@ from PIL import Image
 FAULTS = ("crashes", "hangs", "tracebacks", "foreign files", "silent differences", "left behind", "wrong ends")
 """Wrong ends: another exit code than the fault's, not one line, or results unlike an unbroken run's in the next run."""
 HANG = 5.0  # seconds of computing beyond what the unbroken takes
-PATIENCE = 600.0  # seconds of waiting, on a machine that does other things too
+PATIENCE = 3600.0  # seconds of waiting, on a machine that does other things too
 SHIM = Path(__file__).parent / "faults" / "shim.c"
 CODE_OF_TRACEBACK = 99
+LOGS = (".pan-results", "report/.pan-results", ".pan-predictions")
+"""What stays in a folder of results: which of its files are ours."""
 REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -333,7 +335,8 @@ class Bench:
         self.place.tmp.mkdir()
 
     def results(self, verb: str, out: Path | None = None) -> dict[str, str]:
-        return {name: digest for name, digest in contents(out or self.place.out).items() if VERBS[verb].kept(name)}
+        found = contents(out or self.place.out)
+        return {name: digest for name, digest in found.items() if VERBS[verb].kept(name) and ".pan-" not in name}
 
     def prepare(self, verb: str) -> tuple[dict[str, str], Ended]:
         """The results of an unbroken run, and how it ended."""
@@ -370,7 +373,7 @@ class Bench:
         if ended.code == 0 and (found := self.results(verb, out)) != expected:
             differing = [name for name in sorted({*found, *expected}) if found.get(name) != expected.get(name)]
             self.tally.fault("wrong ends", f"{what}; the next run's results differ: {differing[:5]}")
-        marks = [name for name in contents(out) if "/.pan-" in f"/{name}"]
+        marks = [name for name in contents(out) if "/.pan-" in f"/{name}" and not name.startswith(LOGS)]
         if left := [*marks, *contents(self.place.tmp)]:
             self.tally.fault("left behind", f"{what}: {left[:5]}")
 

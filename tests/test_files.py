@@ -18,6 +18,8 @@ from pyramid_attention.files import (
     locked,
     make_folder,
     owned,
+    result_file,
+    result_files,
     scratch,
     whole_file,
     whole_folder,
@@ -223,6 +225,61 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     assert [names(tmp_path), names(tmp_path / "new")] == [["new"], ["a"]]
     with pytest.raises(UserError, match="new already holds files"):
         write(None)
+
+
+# Results over results, and over nothing else
+
+
+def write_results(folder: Path, **contents: str) -> None:
+    with result_files(folder, ["a", "b", "sub/c"]) as place:
+        (place / "sub").mkdir()
+        for name, content in contents.items():
+            (place / name.replace("_", "/")).write_text(content)
+        (place / "not_named").write_text("only for a moment")
+
+
+def test_results_take_the_place_of_earlier_ones(tmp_path):
+    write_results(tmp_path, a="1", sub_c="1")
+    write_results(tmp_path, a="2", b="2", sub_c="2")
+    assert {path.name: path.read_text() for path in tmp_path.rglob("[abc]")} == {"a": "2", "b": "2", "c": "2"}
+    assert names(tmp_path) == [".pan-results", "a", "b", "sub"]
+
+
+@pytest.mark.parametrize("change", ["foreign", "edited", "folder", "link"])
+def test_what_is_not_as_it_was_written_is_refused_before_the_work(tmp_path, change):
+    if change == "edited":
+        write_results(tmp_path, a="1")
+        (tmp_path / "a").write_text("2")
+    elif change == "folder":
+        (tmp_path / "a").mkdir()
+    elif change == "link":
+        (tmp_path / "a").symlink_to("nowhere")
+    else:
+        (tmp_path / "a").write_text("mine")
+    before = names(tmp_path)
+    said = pytest.raises(UserError, match=r"a would be overwritten, which this program did not write, or which was")
+    with said, result_files(tmp_path, ["a"]):
+        pytest.fail("the work has begun")
+    assert names(tmp_path) == before
+
+
+def test_a_result_of_a_name_is_no_leave_for_another(tmp_path):
+    write_results(tmp_path, a="1")
+    (tmp_path / "a").rename(tmp_path / "b")
+    with pytest.raises(UserError, match="b would be overwritten"):
+        write_results(tmp_path, a="1")
+
+
+def test_a_single_result(tmp_path):
+    for content in ("1", "2"):
+        with result_file(tmp_path / "new" / "a.json") as file:
+            assert file is not None
+            file.write_text(content)
+    assert (tmp_path / "new" / "a.json").read_text() == "2"
+    with result_file(None) as file:
+        assert file is None
+    with pytest.raises(UserError, match="it is a folder; name a file in it"), result_file(tmp_path):
+        pass
 
 
 # One process a folder

@@ -25,7 +25,7 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
@@ -45,6 +45,8 @@ OWNER = ".pan-owner"
 """The lock file of a folder that a process works in."""
 CLAIMS = ".pan-claims"
 """The folder of the lock files of claimed pieces of work."""
+RESULTS = ".pan-results"
+"""The log of a folder that results were written to: a line of JSON with name and SHA-256 for each."""
 _PREFIX, _RANDOM = ".pan-", 10
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 _LOCK = "lock"  # in a temporary folder
@@ -318,12 +320,16 @@ def whole_file(path: str | os.PathLike[str], place: Path | None = None) -> Itera
         with _scratch(target.parent) if place is None else nullcontext(place) as place:
             temporary = place / ("new" + (target.suffix if len(target.suffix) < 16 else ""))
             yield temporary
-            with open(temporary, "rb") as written:
-                os.fsync(written.fileno())
-            os.chmod(temporary, 0o666 & ~_UMASK)  # some libraries make files that only their owner can read
-            os.replace(temporary, target)
+            _put(temporary, target)
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror or error}; check its folder and the disk") from error
+
+
+def _put(temporary: Path, target: Path) -> None:
+    with open(temporary, "rb") as written:
+        os.fsync(written.fileno())
+    os.chmod(temporary, 0o666 & ~_UMASK)  # some libraries make files that only their owner can read
+    os.replace(temporary, target)
 
 
 def write_json(path: str | os.PathLike[str], data: Mapping[str, Any]) -> None:
@@ -346,6 +352,80 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         (place / "new").mkdir()
         yield place / "new"
         os.replace(place / "new", target)
+
+
+# Results
+
+
+@contextmanager
+def result_files(folder: str | os.PathLike[str], names: Iterable[str]) -> Iterator[Path]:
+    """Give a temporary folder; on leaving, the files of these names in it take their places in `folder`.
+
+    What is there already is replaced only where it is, byte for byte, what an earlier run left (`RESULTS` says so).
+
+    Args:
+        folder: made if need be.
+        names: paths in it, with /; files that are not made in the end are left out.
+
+    Raises:
+        UserError: on entering, that other files are in their places; that they cannot be written.
+    """
+    target, names = make_folder(folder), list(names)
+    _refuse_foreign(target, names)
+    with scratch(target) as place:
+        yield place
+        made = [name for name in names if (place / name).is_file()]
+        _refuse_foreign(target, made)
+        lines = [json.dumps([name, sha256(place / name)]) + "\n" for name in made]
+        if not made:
+            return
+        with open(target / RESULTS, "a", encoding="utf-8") as log:
+            log.write("\n" + "".join(lines))  # a new line first: the last may be cut off by a full disk
+            log.flush()
+            os.fsync(log.fileno())
+        for name in made:
+            make_folder((target / name).parent)
+            _put(place / name, target / name)
+
+
+@contextmanager
+def result_file(path: str | os.PathLike[str] | None) -> Iterator[Path | None]:
+    """Give a temporary path for one result, as `result_files` does; None for one that is not asked for."""
+    if path is None:
+        yield None
+        return
+    target = Path(path)
+    if not target.name or target.is_dir():
+        raise UserError(f"cannot write {target}: it is a folder; name a file in it")
+    with result_files(target.parent, [target.name]) as place:
+        yield place / target.name
+
+
+def _refuse_foreign(folder: Path, names: Iterable[str]) -> None:
+    there = [name for name in names if os.path.lexists(folder / name)]
+    if not there:
+        return
+    known = set()
+    with suppress(FileNotFoundError):
+        for line in (folder / RESULTS).read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(ValueError, TypeError):
+                known.add(tuple(json.loads(line)))
+    foreign = [name for name in there if not ((folder / name).is_file() and (name, sha256(folder / name)) in known)]
+    if foreign:
+        files = ", ".join(str(folder / name) for name in foreign[:3]) + " …" * (len(foreign) > 3)
+        raise UserError(
+            f"{files} would be overwritten, which this program did not write, or which was changed since; name another"
+            " place, or remove it"
+        )
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 # Folders

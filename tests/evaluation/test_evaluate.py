@@ -47,6 +47,7 @@ def test_a_report_shows_the_worst_and_the_best_of_all_images_once(network, datas
     monkeypatch.setattr(images, "sheet", lambda rows, classes: shown.extend(rows) or np.zeros((2, 2, 3), np.uint8))
     found = evaluate(dataset, network, device="cpu", report=tmp_path / "report")
     assert {path.name for path in (tmp_path / "report").iterdir()} == {
+        ".pan-results",
         "confusion.png",
         "per_class.md",
         "worst_best.png",

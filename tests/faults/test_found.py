@@ -18,7 +18,7 @@ from PIL import Image
 
 from pyramid_attention.artifacts.locate import locate
 from pyramid_attention.cli import main
-from support import OWNING, end, other_process, training
+from support import OWNING, WRITING, end, other_process, training
 
 
 def test_1_hidden_files_of_others_are_left_alone(place: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,6 +31,30 @@ def test_1_hidden_files_of_others_are_left_alone(place: Path, out: Path, capsys:
     assert sorted(path.name for path in out.rglob("*")) == [".git", ".notes.tmp.txt", ".x.tmp"]
 
 
+def test_2_nothing_is_overwritten_that_is_not_ours(place: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = ["--model", str(place / "model")]
+    shutil.copytree(place / "data", out)
+    (out / "report").mkdir()
+    for name in ("report/confusion.png", "notes.json", "samples.png", "a.onnx", "a_explained.png"):
+        (out / name).write_text("mine")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    for command in (
+        ["predict", str(out / "images/train"), "--out", str(out / "masks/train"), *model],
+        ["predict", str(out / "images/train/a.png"), "--out", str(out / "images/val"), *model],
+        ["eval", str(out), "--report", str(out / "report"), *model],
+        ["eval", str(out), "--json", str(out / "notes.json"), *model],
+        ["data", "inspect", str(out), "--out", str(out)],
+        ["data", "inspect", str(out), "--json", str(out / "notes.json")],
+        ["export", str(place / "model"), "--out", str(out / "a.onnx")],
+        ["explain", str(out / "images/train/a.png"), "--out", str(out / "a_explained.png"), *model],
+        ["bench", str(place / "model"), "--json", str(out / "notes.json")],
+    ):
+        assert main(command) == 2, command
+        (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("pan: "))
+        assert "overwr" in line
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
 @pytest.mark.parametrize("verb", ["train", "convert"])
 def test_3_and_4_a_second_run_into_a_folder_is_refused(
     place: Path, out: Path, capsys: pytest.CaptureFixture[str], verb: str
@@ -41,6 +65,14 @@ def test_3_and_4_a_second_run_into_a_folder_is_refused(
     (line,) = capsys.readouterr().err.splitlines()
     assert f"{out} is in use by process {first.pid}" in line
     end(first)
+
+
+def test_5_a_long_name_stops_nothing(place: Path, tmp_path: Path, out: Path) -> None:
+    for name in ("a", "n" * 241, "z"):
+        shutil.copy(place / "data/images/train/a.png", tmp_path / f"{name}.jpg")
+    command = ["predict", str(tmp_path), "--out", str(out), "--model", str(place / "model"), "--overlay"]
+    assert main(command) == 0
+    assert len(list(out.glob("*.png"))) == 3
 
 
 @pytest.mark.parametrize("file", ["street.onnx", "model.safetensors", "config.json"])
@@ -89,6 +121,15 @@ def test_7_a_full_disk_ends_a_training_in_one_line_and_it_can_be_resumed(
     assert str(out) in said[-1]
     assert main([*training(place / "data", out), "--resume"]) == 0
     assert not list(out.rglob(".*"))
+
+
+def test_7_what_a_killed_prediction_left_is_cleared(place: Path, out: Path) -> None:
+    command = ["predict", str(place / "data/images"), "--out", str(out), "--model", str(place / "model")]
+    assert main(command) == 0
+    for folder in (out, out / "val"):
+        end(other_process(WRITING, folder))
+    assert main([*command, "--resume"]) == 0
+    assert not [path for path in out.rglob("*") if path.name == "new.png"]
 
 
 def test_8_a_jpeg_of_two_kilobytes_that_claims_144_megapixels_is_refused(

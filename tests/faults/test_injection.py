@@ -24,6 +24,7 @@ import pytest
 from pyramid_attention import files
 from pyramid_attention.cli import main
 from pyramid_attention.export import exporter
+from pyramid_attention.files import RESULTS
 from pyramid_attention.inference.manifest import LOGS
 from support import training
 
@@ -116,7 +117,8 @@ class Broken:
         self.again, self.codes = again or command, (0, 1, 2) if partly else (0, 2)
 
     def results(self) -> dict[str, str]:
-        return {name: digest for name, digest in contents(self.out).items() if self.same(name)}
+        found = contents(self.out)
+        return {name: digest for name, digest in found.items() if self.same(name) and ".pan-" not in name}
 
     def check(self, capsys: pytest.CaptureFixture[str], stride: int = 1) -> int:
         """Fail each `stride`th step; how many runs failed."""
@@ -140,7 +142,9 @@ class Broken:
             if code != 0:
                 assert main(self.again) == 0, (at, steps.error, capsys.readouterr().err)
             assert self.results() == expected, (at, steps.error)
-            assert not [name for name in contents(self.out.parent) if ".pan-" in name.replace(LOGS, "")], (
+            assert not [
+                name for name in contents(self.out.parent) if ".pan-" in name.replace(LOGS, "").replace(RESULTS, "")
+            ], (
                 at,
                 steps.error,
             )

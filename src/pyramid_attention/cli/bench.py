@@ -38,20 +38,21 @@ def bench(
     from rich.console import Console
     from rich.table import Table
 
-    from ..files import make_folder, write_json
+    from ..files import result_file, write_json
     from ..inference.bench import bench as measure
     from ..inference.engines import engines_for
     from ..report.progress import progress
 
     sizes = [_size(text) for text in size or ("480x384", "1024x768")]
-    if json is not None:
-        make_folder(json.parent)
     engines = engine or engines_for(model)
     found = []
-    with progress("measuring", len(sizes) * len(engines)) as advance:
-        for one in measure(model, sizes, engines, options, rounds=rounds):
-            found.append(one)
-            advance()
+    with result_file(json) as numbers:
+        with progress("measuring", len(sizes) * len(engines)) as advance:
+            for one in measure(model, sizes, engines, options, rounds=rounds):
+                found.append(one)
+                advance()
+        if numbers is not None:
+            write_json(numbers, {"model": model, "measurements": [one.to_dict() for one in found]})
     table = Table(box=box.SIMPLE)
     for heading in ("engine", "size", "ms", "images/s", "MB", "GFLOP/s", "of the best"):
         table.add_column(heading, justify="left" if heading in ("engine", "size") else "right", no_wrap=True)
@@ -71,8 +72,6 @@ def bench(
     best = max(one.peak for one in found)
     used = f"{cores} core{'s' if cores > 1 else ''}"
     console.print(f"{used}; the best of a matrix product: {best / 1e9:.1f} GFLOP/s", highlight=False)
-    if json is not None:
-        write_json(json, {"model": model, "measurements": [one.to_dict() for one in found]})
 
 
 def _size(text: str) -> tuple[int, int]:

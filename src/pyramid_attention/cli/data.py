@@ -46,7 +46,7 @@ def inspect(
     from ..data import open_dataset
     from ..data.advice import suggest
     from ..data.inspect import choose_shown, inspect_dataset
-    from ..files import make_folder, write_json
+    from ..files import result_file, write_json
     from ..report.inspection import (
         advice_lines,
         class_table,
@@ -60,12 +60,16 @@ def inspect(
 
     dataset = open_dataset(data, format, reading=reading)
     splits = list(dict.fromkeys(split or ())) or list(dataset.splits)
-    for folder in (out, None if json is None else json.parent):
-        if folder is not None:
-            make_folder(folder)
-    with progress("looking at", sum(len(dataset.splits.get(name, ())) for name in splits)) as advance:
-        inspection = inspect_dataset(dataset, split or (), advance)
-    advice = suggest(inspection, built_in_crops(), data, format)
+    samples = None if out is None else out / "samples.png"
+    with result_file(json) as numbers, result_file(samples) as sheet:
+        with progress("looking at", sum(len(dataset.splits.get(name, ())) for name in splits)) as advance:
+            inspection = inspect_dataset(dataset, split or (), advance)
+        advice = suggest(inspection, built_in_crops(), data, format)
+        if numbers is not None:
+            write_json(numbers, {**inspection.to_dict(), "advice": advice.to_dict()})
+        shown = choose_shown(inspection)
+        if sheet is not None and shown:
+            write_overlay_sheet(shown, inspection, sheet)
     problems = problem_lines(inspection)
 
     print(f"{data}: {dataset.format}, {len(dataset.classes)} classes")
@@ -82,11 +86,8 @@ def inspect(
         print(line)
     for line in advice_lines(advice):
         print(line)
-    if json is not None:
-        write_json(json, {**inspection.to_dict(), "advice": advice.to_dict()})
-    if out is not None and (shown := choose_shown(inspection)):
-        write_overlay_sheet(shown, inspection, out / "samples.png")
-        print(f"samples: {out / 'samples.png'}")
+    if samples is not None and shown:
+        print(f"samples: {samples}")
     sys.stdout.flush()  # the problems before the error line, in a file that takes both
     if problems:
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"

@@ -38,20 +38,19 @@ def evaluate(
 
     from ..evaluation import evaluate as evaluate_model
     from ..evaluation import open_as_trained
-    from ..files import make_folder
+    from ..files import result_file
     from ..inference import Segmenter
     from ..report.progress import progress
     from ..report.tables import class_table, summary_rows
 
     segmenter = Segmenter.load(model, options)
     dataset = open_as_trained(data, segmenter.info, format, reading)
-    if json is not None:
-        make_folder(json.parent)
     samples = dataset.split(split)
-    with progress(f"evaluating {split}", len(samples)) as advance:
-        result = evaluate_model(dataset, segmenter, split, boundary=boundary, report=report, on_sample=advance)
-    if json is not None:
-        result.save_json(json)
+    with result_file(json) as numbers:
+        with progress(f"evaluating {split}", len(samples)) as advance:
+            result = evaluate_model(dataset, segmenter, split, boundary=boundary, report=report, on_sample=advance)
+        if numbers is not None:
+            result.save_json(numbers)
 
     metrics = result.metrics()
     head, *rows = class_table(metrics)

@@ -27,6 +27,7 @@ def explain(
     places that a class rests on are found for any model.
     """
     from ..errors import require
+    from ..files import result_file
     from ..images import read_image
     from ..inference import Segmenter
     from ..inference.explanation import explain as explain_image
@@ -34,9 +35,11 @@ def explain(
 
     require("pan explain", "matplotlib")
     pixels = read_image(image)
-    explanation = explain_image(Segmenter.load(model, options), pixels, model)
     target = Path(f"{Path(image).stem}_explained.png") if out is None else out
-    draw_explanation(explanation, target, f"{Path(image).name}, segmented by {model}")
+    with result_file(target) as sheet:
+        assert sheet is not None
+        explanation = explain_image(Segmenter.load(model, options), pixels, model)
+        draw_explanation(explanation, sheet, f"{Path(image).name}, segmented by {model}")
     print(f"the sheet is {target}")
     if not explanation.maps:
         print("it has no attention maps: the network has none, or it cannot be built here")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,6 +49,7 @@ def serve(
     Protocols: POST /v1/segment, the Open Inference Protocol (/v2), Label Studio's backend, Prometheus (/metrics).
     """
     require("pan serve", "fastapi", "uvicorn", "python_multipart")
+    from ..files import scratch
     from ..serving.fetching import Fetcher
     from ..serving.limits import Limits
     from ..serving.models import load_models
@@ -61,10 +61,10 @@ def serve(
         raise UserError("api_key= is empty; give a key, or leave it out")
     limits = Limits(max_bytes, max_pixels, timeout, queue, batch, wait)
     fetcher = Fetcher(fetch or [], os.environ.get(TOKEN_VARIABLE), max_bytes, timeout)
-    with tempfile.TemporaryDirectory(prefix="pan-serve-") as scratch:
-        segmenters = load_models(models or [DEFAULT_MODEL], options, Path(scratch))
+    with scratch(tempfile.gettempdir()) as place:
+        segmenters = load_models(models or [DEFAULT_MODEL], options, place)
         with listen(host, port) as listener:
-            place = f"http://{host if ':' not in host else f'[{host}]'}:{listener.getsockname()[1]}/"
+            address = f"http://{host if ':' not in host else f'[{host}]'}:{listener.getsockname()[1]}/"
             if key is None and host not in ("127.0.0.1", "::1", "localhost"):
                 print(
                     f"everybody who reaches {host} can use this server; --api-key KEY keeps others out", file=sys.stderr
@@ -74,6 +74,6 @@ def serve(
                 Service(segmenters, limits, fetcher),
                 listener,
                 key,
-                lambda: print(f"{names}: {place} (Ctrl-C ends it)", flush=True),
+                lambda: print(f"{names}: {address} (Ctrl-C ends it)", flush=True),
             )
     print("all that was accepted is answered", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,10 @@ from ..artifacts import ModelInfo
 from ..classes import ClassTable
 from ..data import Dataset, Reading, Sample, fit_masks, open_dataset, remap_classes
 from ..errors import NoPairs, UserError
-from ..files import make_folder
+from ..files import result_files
 from ..inference import DEFAULT_MODEL, Segmenter, SegmenterOptions
 from ..inference.prefetch import prefetch
-from .images import write_report
+from .images import REPORT, write_report
 from .result import Evaluation
 
 if TYPE_CHECKING:
@@ -152,14 +153,14 @@ def evaluate(
     segmenter = _segmenter(model, options, fields)
     dataset = data if isinstance(data, Dataset) else open_as_trained(data, segmenter.info, format, reading)
     dataset.split(split)  # before anything is written
-    folder = None if report is None else make_folder(report)
-    dataset = as_trained(dataset, segmenter)
-    samples = dataset.split(split)
-    check_classes(segmenter.classes, dataset.classes)
-    result = evaluate_samples(segmenter, samples, on_sample, boundary=boundary)
-    result.classes = dataset.classes
-    if folder is not None:
-        write_report(result, segmenter, samples, folder)
+    with nullcontext() if report is None else result_files(report, REPORT) as folder:
+        dataset = as_trained(dataset, segmenter)
+        samples = dataset.split(split)
+        check_classes(segmenter.classes, dataset.classes)
+        result = evaluate_samples(segmenter, samples, on_sample, boundary=boundary)
+        result.classes = dataset.classes
+        if folder is not None:
+            write_report(result, segmenter, samples, folder)
     return result
 
 

@@ -15,6 +15,7 @@ from ..report.sheets import Row, sheet
 from ..report.tables import per_class_table
 from .result import Evaluation
 
+REPORT = ("confusion.png", "worst_best.png", "per_class.md")
 SHOWN = 4
 """The report shows so many of the worst images and as many of the best."""
 
@@ -53,7 +54,7 @@ def worst_and_best(image_miou: dict[str, float]) -> tuple[list[str], list[str]]:
 
 
 def write_report(evaluation: Evaluation, segmenter: Segmenter, samples: Sequence[Sample], folder: Path) -> None:
-    """Write confusion.png, worst_best.png and per_class.md into an existing folder.
+    """Write the files of `REPORT` into an existing folder.
 
     Raises:
         MissingExtra: matplotlib is not installed.

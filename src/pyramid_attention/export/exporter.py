@@ -18,7 +18,7 @@ from ..classes import ClassTable
 from ..data import Dataset, Reading
 from ..errors import UserError
 from ..evaluation import open_as_trained
-from ..files import make_folder, scratch, whole_file
+from ..files import result_files
 from ..inference.options import MIN_SIDE
 from ..models import SegmentationModel
 from ..models.cost import measure_cost
@@ -107,9 +107,9 @@ def export(
         flops=count_flops(network),
         library_version=LIBRARY_VERSION,
     )
-    tell("building the graph")
-    graph = build_graph(network, cheaper=not int8)
-    with scratch(path.parent) as place:
+    with result_files(path.parent, [path.name]) as place:
+        tell("building the graph")
+        graph = build_graph(network, cheaper=not int8)
         fp32 = place / "fp32.onnx"
         write_file(graph.model, fp32, info)
         tell("comparing it with the network")
@@ -125,8 +125,7 @@ def export(
             quantised.check(max_loss)
             info = _with_provenance(replace(info, precision="int8"), quantisation=quantised.to_dict())
             write_file(onnx.load(result), result, info)
-        with whole_file(path) as temporary:
-            os.replace(result, temporary)
+        os.replace(result, place / path.name)
     return Exported(path, verification, quantised)
 
 
@@ -142,7 +141,7 @@ def count_flops(network: SegmentationModel) -> Flops:
 
 
 def _place(folder: Path | None, out: Path | None, int8: bool) -> Path:
-    """Where the file goes, its folder made; `folder` is that of the model, where it has one."""
+    """Where the file goes; `folder` is that of the model, where it has one."""
     name = "model-int8.onnx" if int8 else "model.onnx"
     if out is not None:
         path = out / name if out.is_dir() else out
@@ -152,5 +151,4 @@ def _place(folder: Path | None, out: Path | None, int8: bool) -> Path:
         path = folder / name
     else:
         raise UserError("a network that lies in no folder needs out=, the file to write")
-    make_folder(path.parent)
     return path

@@ -13,7 +13,6 @@ it had claimed and not done when it died is free again.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import secrets
@@ -26,7 +25,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from ..errors import UserError
-from ..files import Claims, locked, whole_file
+from ..files import Claims, locked, sha256, whole_file
 
 LOGS = ".pan-predictions"
 """The hidden folder of the logs."""
@@ -75,7 +74,7 @@ class Written:
             status = os.lstat(path)
             if status.st_size != self.size:
                 return False
-            return status.st_mtime_ns == self.mtime_ns or _digest(path) == self.sha256
+            return status.st_mtime_ns == self.mtime_ns or sha256(path) == self.sha256
         except OSError:
             return False
 
@@ -286,7 +285,7 @@ class Manifest:
         """
         with self._writing():
             status = os.stat(temporary)
-            file = Written(status.st_size, _digest(temporary), status.st_mtime_ns, version, self.run)
+            file = Written(status.st_size, sha256(temporary), status.st_mtime_ns, version, self.run)
         self._append(_line(name, file))
         self._written.setdefault(name, []).append(file)
 
@@ -322,11 +321,3 @@ def _line(name: str, file: Written) -> list[Any]:
 
 def _encode(line: Any) -> bytes:
     return json.dumps(line).encode() + b"\n"
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -11,14 +11,13 @@ import json
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..artifacts.onnx_file import SCORES
-from ..files import make_folder, whole_file
+from ..files import result_files
 from ..inference import Segmenter
 from ..inference.engines.pruning import keep_output
 from .models import exported, model_entry, model_name
@@ -66,21 +65,23 @@ def write_web(model: str, folder: str | Path, *, webgpu: bool = False) -> Web:
         UserError: there is no such model, or the folder cannot be written to.
         MissingExtra: the model has to be exported, and PyTorch is not installed.
     """
-    folder = Path(folder)
-    with tempfile.TemporaryDirectory() as scratch:
-        found = exported(model, Path(scratch) / "model.onnx")
-        make_folder(folder / "runtime")
-        name = model_name(model)
-        _write(folder / f"{name}.onnx", keep_output(found.path.read_bytes(), SCORES))
-        _write_json(folder / "models.json", _config(name, Segmenter.load(found), webgpu))
-        wanted = [file for kind, files in RUNTIME_FILES.items() if webgpu or kind == "wasm" for file in files]
-        missing = _fetch_runtime(folder / "runtime", wanted, Path(scratch))
-    for page in PAGE_NAMES:
-        _write(folder / page, (PAGE / page).read_bytes())
-    _write(folder / "README.md", _readme(name, wanted).encode())
-    files = [f"{name}.onnx", "models.json", *PAGE_NAMES, *(f"runtime/{file}" for file in wanted)]
-    _write(folder / "sw.js", _service_worker(folder, files).encode())
-    return Web(folder, sum((folder / file).stat().st_size for file in files if (folder / file).is_file()), missing)
+    folder, name = Path(folder), model_name(model)
+    runtime = [file for kind, files in RUNTIME_FILES.items() if webgpu or kind == "wasm" for file in files]
+    kept = [f"{name}.onnx", "models.json", *PAGE_NAMES, *(f"runtime/{file}" for file in runtime)]
+    with result_files(folder, [*kept, "README.md", "sw.js"]) as place:
+        found = exported(model, place / "exported" / "model.onnx")
+        (place / f"{name}.onnx").write_bytes(keep_output(found.path.read_bytes(), SCORES))
+        config = _config(name, Segmenter.load(found), webgpu)
+        (place / "models.json").write_text(json.dumps(config, ensure_ascii=False), encoding="utf-8")
+        missing = None
+        if not all((folder / "runtime" / file).is_file() for file in runtime):
+            missing = _fetch_runtime(place, runtime)
+        for page in PAGE_NAMES:
+            (place / page).write_bytes((PAGE / page).read_bytes())
+        (place / "README.md").write_text(_readme(name, runtime), encoding="utf-8")
+        there = {file: path / file for file in kept for path in (folder, place) if (path / file).is_file()}
+        (place / "sw.js").write_text(_service_worker(kept, list(there.values())), encoding="utf-8")
+    return Web(folder, sum((folder / file).stat().st_size for file in kept if (folder / file).is_file()), missing)
 
 
 def _config(name: str, segmenter: Segmenter, webgpu: bool) -> dict[str, Any]:
@@ -93,35 +94,33 @@ def _config(name: str, segmenter: Segmenter, webgpu: bool) -> dict[str, Any]:
     return {"runs": "browser", "webgpu": webgpu, "models": [entry]}
 
 
-def _fetch_runtime(folder: Path, wanted: Sequence[str], scratch: Path) -> str | None:
-    """Put the runtime's files into a folder by npm; None, or why they are not there."""
-    if all((folder / file).is_file() for file in wanted):
-        return None
+def _fetch_runtime(place: Path, wanted: Sequence[str]) -> str | None:
+    """Put the runtime's files into `runtime` in a temporary folder by npm; None, or why they are not there."""
     npm = shutil.which("npm")
     if npm is None:
         return "npm is not installed"
     command = [npm, "pack", "--silent", "--prefer-offline", f"{RUNTIME}@{RUNTIME_VERSION}"]
     try:
-        done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False, timeout=NPM_SECONDS)
+        done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False, timeout=NPM_SECONDS)
     except subprocess.TimeoutExpired:
         return f"npm has not fetched {RUNTIME} within {NPM_SECONDS} s"
-    packed = scratch / f"{RUNTIME}-{RUNTIME_VERSION}.tgz"
+    packed = place / f"{RUNTIME}-{RUNTIME_VERSION}.tgz"
     if done.returncode or not packed.is_file():
         return f"npm cannot fetch {RUNTIME}: {(done.stderr.strip() or 'no reason is told').splitlines()[-1]}"
+    (place / "runtime").mkdir()
     with tarfile.open(packed) as archive:
         for file in wanted:
             content = archive.extractfile(f"package/dist/{file}")
             assert content is not None
-            _write(folder / file, content.read())
+            (place / "runtime" / file).write_bytes(content.read())
     return None
 
 
-def _service_worker(folder: Path, files: Sequence[str]) -> str:
-    """`sw.js` with what it is to keep, and a version that changes with the content."""
+def _service_worker(files: Sequence[str], there: Sequence[Path]) -> str:
+    """`sw.js` with what it is to keep, and a version that changes with the content of those that are there."""
     digest = hashlib.sha256()
-    for file in files:
-        if (folder / file).is_file():
-            digest.update((folder / file).read_bytes())
+    for path in there:
+        digest.update(path.read_bytes())
     head = f"const VERSION = {json.dumps(f'pan-{digest.hexdigest()[:16]}')};\n"
     kept = ["./", *(file for file in files if file != "index.html")]
     return f"{head}const FILES = {json.dumps(kept)};\n" + (PAGE / "sw.js").read_text(encoding="utf-8")
@@ -144,12 +143,3 @@ visit) the network uses all cores.
 If they are missing, npm was not there when the page was written. Fetch {RUNTIME_LINK} , unpack it, and
 copy them from `package/dist/` to `runtime/`; or install npm and write the page again.
 """
-
-
-def _write(path: Path, content: bytes) -> None:
-    with whole_file(path) as temporary:
-        temporary.write_bytes(content)
-
-
-def _write_json(path: Path, data: dict[str, Any]) -> None:
-    _write(path, json.dumps(data, ensure_ascii=False).encode())
