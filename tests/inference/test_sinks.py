@@ -205,6 +205,17 @@ def test_two_runs_share_the_work(tmp_path):
     assert write(tmp_path, A, B, C) == [Claim.OURS] * 3  # a later run is on its own
 
 
+def test_what_a_partner_writes_while_a_run_begins_is_not_foreign(tmp_path):
+    with FileSink(tmp_path, made_by=MODEL) as late, FileSink(tmp_path, made_by=MODEL) as partner:
+        assert partner.claim(A) is Claim.OURS
+        partner.write(A, segmentation())
+        (tmp_path / "c.png").write_bytes(b"theirs")
+        with pytest.raises(UserError, match=r"holds 1 file that .*: c\.png;"):
+            late.check([A, C])
+        late.check([A])
+        assert late.claim(A) is Claim.DONE
+
+
 def test_a_run_that_joins_a_partner_of_an_ended_run_knows_what_that_did(tmp_path):
     with FileSink(tmp_path, made_by=MODEL) as first:
         first.claim(A)

@@ -176,7 +176,9 @@ class FileSink:
             if not self._done(item):
                 foreign += filter(self._is_foreign, names)
         foreign += filter(self._is_foreign, self._others)
-        self._refuse(foreign)
+        if foreign:
+            with self._manifest.turn():  # they may be what another process has written since we began
+                self._refuse(list(filter(self._is_foreign, foreign)))
 
     def claim(self, item: Item) -> Claim:
         """Whose an item is: done where each of its results is there and, without `resume`, made in this run.
