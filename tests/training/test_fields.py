@@ -25,6 +25,7 @@ from pyramid_attention.data.samples import DecodedSample
 from pyramid_attention.errors import UserError
 from pyramid_attention.training import Recipe, load_recipe
 from pyramid_attention.training.autoconfigure import configure, gather_facts
+from pyramid_attention.training.distillation import load_teacher
 from pyramid_attention.training.initial import build_network, describe
 from pyramid_attention.training.loaders import build_loaders, open_samples
 from pyramid_attention.training.recipe import FIELDS
@@ -236,6 +237,27 @@ def loss(recipe: Recipe) -> float:
     return round(task(recipe).loss(logits.unsqueeze(-1), torch.tensor([[[0], [1]]])).item(), 4)
 
 
+def certain_teacher(folder: Path) -> str:
+    """A trained model that gives every pixel the classes' probabilities 0.9 and 0.1."""
+    net = network(BASE)
+    with torch.no_grad():
+        net.head.weight.zero_()
+        net.head.bias.copy_(torch.tensor([math.log(9), 0.0]))
+    save_model(net, folder / "teacher")
+    return str(folder / "teacher")
+
+
+def taught(recipe: Recipe) -> float:
+    """The teacher's part of the loss of a network to which both classes are equally likely."""
+    teacher = load_teacher(recipe.train, network(recipe))
+    pixels, labels = torch.zeros(1, 3, 32, 32, dtype=torch.uint8), torch.zeros(1, 32, 32, dtype=torch.long)
+    return 0.0 if teacher is None else round(teacher.loss(torch.zeros(1, 2, 32, 32), pixels, labels).item(), 4)
+
+
+def taught_by_the_certain(recipe: Recipe, folder: Path) -> float:
+    return taught(load_recipe(recipe, {"train.teacher": certain_teacher(folder)}))
+
+
 def averages(recipe: Recipe) -> bool:
     one = task(recipe)
     return one.best_network is not one.network
@@ -248,6 +270,9 @@ def channels_last(recipe: Recipe) -> bool:
 
 LIKELY, UNSURE = -math.log(0.9), -math.log(0.5)
 """The cross-entropies of the two pixels."""
+KL = 0.9 * math.log(1.8) + 0.1 * math.log(0.2)
+KL_AT_2 = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)  # the square root of 9 : 1 is 3 : 1
+"""The divergence of equal probabilities from 0.9 and 0.1, and from those at temperature 2."""
 SMOOTH = [0.8 * own + 0.2 * (own + other) / 2 for own, other in ((LIKELY, -math.log(0.1)), (UNSURE, UNSURE))]
 
 
@@ -318,6 +343,9 @@ CASES = [
     Case("train.label_smoothing", 0.2, lambda r, _: loss(r), (LIKELY + UNSURE) / 2, sum(SMOOTH) / 2),
     Case("train.ohem_threshold", 0.95, lambda r, _: loss(r), UNSURE, (LIKELY + UNSURE) / 2, {"train.loss": "ohem"}),
     Case("train.ohem_keep", 1.0, lambda r, _: loss(r), UNSURE, (LIKELY + UNSURE) / 2, {"train.loss": "ohem"}),
+    Case("train.teacher", certain_teacher, lambda r, _: taught(r), 0.0, KL),
+    Case("train.teacher_weight", 0.5, taught_by_the_certain, KL, KL / 2),
+    Case("train.teacher_temperature", 2.0, taught_by_the_certain, KL, 4 * KL_AT_2),
     Case("train.ema", 0.9, lambda r, _: averages(r), False, True),
     Case("train.precision", "bf16", of_trainer("precision"), "32-true", "bf16-mixed"),
     Case("train.compile", True, lambda r, _: hasattr(task(r)._forward, "_torchdynamo_orig_callable"), False, True),

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from pyramid_attention.training.losses import CrossEntropy, Dice, OhemCrossEntropy, SumOfLosses
+from pyramid_attention.training.losses import CrossEntropy, Dice, Distillation, OhemCrossEntropy, SumOfLosses
 
 
 def batch(seed: int, classes: int = 4, void: float = 0.3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -128,3 +128,40 @@ def test_weights_move_with_the_loss_but_are_not_saved_in_a_checkpoint() -> None:
     for loss in (CrossEntropy([1.0, 2.0]), OhemCrossEntropy(0.7, 0.1, [1.0, 2.0])):
         assert loss.state_dict() == {}
         assert loss.double().weights.dtype == torch.float64
+
+
+def softmax(logits: torch.Tensor, temperature: float) -> np.ndarray:
+    """Probabilities, pixel × class, in plain float64 NumPy."""
+    flat = logits.double().permute(0, 2, 3, 1).reshape(-1, logits.shape[1]).numpy() / temperature
+    powers = np.exp(flat - flat.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([0.5, 1.0, 4.0]))
+@settings(max_examples=20, deadline=None)
+def test_distillation_is_the_mean_divergence_of_labelled_pixels(seed: int, temperature: float) -> None:
+    (logits, labels), (teacher, _) = batch(seed), batch(seed + 1)
+    ours, theirs = softmax(logits, temperature), softmax(teacher, temperature)
+    divergence = (theirs * np.log(theirs / ours)).sum(1)[labels.reshape(-1).numpy() != 255]
+    found = Distillation(temperature)(logits, teacher, labels).item()
+    assert found == pytest.approx(temperature**2 * divergence.mean(), rel=1e-4)
+
+
+def test_nothing_is_to_be_learnt_from_a_teacher_that_says_the_same() -> None:
+    logits, labels = batch(5)
+    given_logits = logits.clone().requires_grad_()
+    loss = Distillation(2.0)(given_logits, logits + 3, labels)  # a constant changes no probability
+    loss.backward()
+    assert loss.item() == pytest.approx(0, abs=1e-6)
+    assert given_logits.grad is not None
+    assert given_logits.grad.abs().max() < 1e-7
+
+
+def test_distillation_of_void_alone_is_zero_with_a_gradient_of_zero() -> None:
+    logits, labels = batch(6, void=1.1)
+    given_logits = logits.clone().requires_grad_()
+    loss = Distillation()(given_logits, logits.flip(1), labels)
+    loss.backward()
+    assert loss.item() == 0
+    assert given_logits.grad is not None
+    assert not given_logits.grad.any()

@@ -25,6 +25,7 @@ from ..inference import Segmenter
 from ..inference.engines.torch import TorchEngine
 from ..models import SegmentationModel
 from .autoconfigure import VALIDATIONS
+from .distillation import Teacher
 from .loaders import build_loaders
 from .recipe import Recipe
 from .schedule import build_optimizer
@@ -86,12 +87,13 @@ def measure(
     val: Sequence[Sample],
     device: torch.device,
     patience: float = SECONDS,
+    teacher: Teacher | None = None,
 ) -> Speed:
     """Train a copy of the network for a few steps and segment a few validation images; the network stays as it is.
 
     Steps are timed for `patience` seconds at most, but one in any case.
     """
-    task = SegmentationTask(copy.deepcopy(network), recipe, STEPS + 1).to(device)
+    task = SegmentationTask(copy.deepcopy(network), recipe, STEPS + 1, teacher).to(device)
     if recipe.train.channels_last:
         task.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(task.network, task.network.backbone, recipe.train)
@@ -127,6 +129,7 @@ def spend(
     train: Sequence[Sample],
     val: Sequence[Sample],
     device: torch.device,
+    teacher: Teacher | None = None,
 ) -> tuple[Recipe, dict[str, str]]:
     """The recipe with as many epochs as a budget buys on this machine, which is measured; and why, by the field.
 
@@ -134,7 +137,7 @@ def spend(
         UserError: the budget does not reach for one epoch.
     """
     batches, _ = build_loaders(recipe, train, val, device, epochs_done=0)
-    speed = measure(recipe, network, batches, val, device, min(SECONDS, limit.seconds / 10))
+    speed = measure(recipe, network, batches, val, device, min(SECONDS, limit.seconds / 10), teacher)
     return plan(recipe, limit.seconds, limit.gone, speed, len(batches))
 
 

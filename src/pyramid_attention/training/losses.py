@@ -2,7 +2,9 @@
 
 Cross-entropy per pixel is the paper's. Online hard example mining keeps the pixels whose true class is still unlikely
 (Shrivastava et al., CVPR 2016; per pixel as in Wu et al., arXiv:1605.06885). Dice is the soft overlap of each class
-(Milletari et al., V-Net, 3DV 2016). A batch without a single labelled pixel gives 0, with a gradient of 0.
+(Milletari et al., V-Net, 3DV 2016). Distillation is the distance to another network's probabilities (Hinton et al.,
+arXiv:1503.02531; pixel by pixel as in Liu et al., Structured Knowledge Distillation, CVPR 2019). A batch without a
+single labelled pixel gives 0, with a gradient of 0.
 """
 
 from __future__ import annotations
@@ -92,6 +94,27 @@ class Dice(nn.Module):
         dice = 2 * overlap / (probabilities.sum((0, 2, 3)) + size).clamp_min(1)
         present = size > 0
         return ((1 - dice) * present).sum() / present.sum().clamp_min(1)
+
+
+class Distillation(nn.Module):
+    """The mean of T²·KL(teacher ‖ student) over the labelled pixels, of softmax probabilities of logits divided by T.
+
+    The factor T² keeps the gradient's size where T changes (Hinton et al., section 2).
+
+    Args:
+        temperature: T, above 0; above 1 the teacher's less likely classes count more.
+    """
+
+    def __init__(self, temperature: float = 1.0) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def forward(self, logits: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss, a scalar; the teacher's logits are N×C×H×W, too."""
+        ours, theirs = ((one.float() / self.temperature).log_softmax(1) for one in (logits, teacher))
+        divergence = F.kl_div(ours, theirs, reduction="none", log_target=True).sum(1)
+        labelled = labels != IGNORE
+        return self.temperature**2 * (divergence * labelled).sum() / labelled.sum().clamp_min(1)
 
 
 class SumOfLosses(nn.Module):

@@ -139,6 +139,11 @@ class TrainRecipe(_Group):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     ohem_threshold: Fraction = Field(0.7, description="pixels whose true class is less likely than this are hard")
     ohem_keep: Fraction = Field(0.1, description="share of the pixels that is kept at least")
+    teacher: str | None = Field(None, description="a trained model of the same classes whose probabilities are learnt")
+    teacher_weight: Annotated[float, Field(ge=0)] = Field(1.0, description="of the teacher beside the labels' loss")
+    teacher_temperature: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="what both networks' logits are divided by for the teacher's part; softer above 1"
+    )
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="decay of the averaged weights")
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = False

@@ -17,6 +17,7 @@ from ..evaluation import Evaluation
 from ..inference import Segmenter
 from ..inference.engines.torch import TorchEngine
 from ..models import SegmentationModel
+from .distillation import Teacher
 from .losses import CrossEntropy, Dice, OhemCrossEntropy, SumOfLosses
 from .recipe import Recipe, TrainRecipe
 from .schedule import build_optimizer, build_schedule
@@ -57,17 +58,19 @@ class SegmentationTask(pl.LightningModule):
         network: the network to train; its `classes` are set.
         recipe: the whole recipe.
         steps: optimiser steps of the whole run, for the learning-rate schedule.
+        teacher: a trained network that is learnt from beside the labels.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: SegmentationModel, recipe: Recipe, steps: int) -> None:
+    def __init__(self, network: SegmentationModel, recipe: Recipe, steps: int, teacher: Teacher | None = None) -> None:
         super().__init__()
         assert network.classes is not None
         self.network = network
         self.train_recipe = recipe.train
         self.steps = steps
+        self.teacher = teacher
         self.loss = build_loss(recipe.train, network.classes.names)
         decay = recipe.train.ema
         self.averaged = None if decay is None else ModelEmaV3(network, decay=decay, use_warmup=True)
@@ -91,7 +94,10 @@ class SegmentationTask(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """Return the loss of a batch: `image` N×3×h×w uint8, `mask` N×h×w uint8."""
-        loss: Tensor = self.loss(self._forward(self.normalise(batch["image"])), batch["mask"].long())
+        logits, labels = self._forward(self.normalise(batch["image"])), batch["mask"].long()
+        loss: Tensor = self.loss(logits, labels)
+        if self.teacher is not None:
+            loss = loss + self.teacher.loss(logits, batch["image"], labels)
         self.losses.append(loss.detach())
         return loss
 

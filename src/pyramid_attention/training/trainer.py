@@ -29,6 +29,7 @@ from ..inference.devices import is_out_of_memory, resolve_device
 from ..models import SegmentationModel
 from .autoconfigure import configure, gather_facts, refuse_hopeless
 from .budget import DECIDED, Limit, parse_budget, spend
+from .distillation import load_teacher
 from .initial import build_network, describe, start_from
 from .loaders import build_loaders, open_samples
 from .monitor import Monitor
@@ -220,15 +221,16 @@ def _train(
         network = build_network(model, dataset.classes, recipe.seed)
         if model.init is not None and checkpoint is None:
             print(f"{model.init}: {start_from(network, load_model(model.init))}", file=sys.stderr)
+    teacher = load_teacher(recipe.train, network)
     reasons: dict[str, str] = {}
     if stored is None and recipe.auto:
         recipe, reasons = configure(recipe, gather_facts(network, samples, len(dataset.classes), where))
     if stored is None and limit is not None:
-        recipe, more = spend(recipe, limit, network, samples, val_samples, where)
+        recipe, more = spend(recipe, limit, network, samples, val_samples, where, teacher)
         reasons |= more
     loaders = build_loaders(recipe, samples, val_samples, where, finished_epochs(checkpoint) if checkpoint else 0)
     steps = recipe.train.epochs * math.ceil(len(loaders[0]) / recipe.train.accumulate)
-    task = SegmentationTask(network, recipe, steps)
+    task = SegmentationTask(network, recipe, steps, teacher)
     if recipe.train.channels_last:
         task.to(memory_format=torch.channels_last)
     run = RunFolder(folder, recipe)
