@@ -4,7 +4,7 @@ mutmut changes one function at a time in a copy of this repository and runs the 
 below: the mirrored test file and what else tests the module. A mutant that no test notices is listed with its change.
 
     python benchmarks/mutation.py training/losses training/schedule training/recipe --sample 150
-    python benchmarks/mutation.py training                       # every mutant of a room: hours
+    python benchmarks/mutation.py training --out mutants.json       # every mutant of a room: hours
 
 It needs `pip install 'pyramid-attention[dev,bench]'`; nothing of it runs in the tests.
 """
@@ -117,6 +117,7 @@ def main() -> None:
     )
     parser.add_argument("--sample", type=int, help="so many mutants of all, at random")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="a JSON file of what is done; run again, it goes on there")
     arguments = parser.parse_args()
     mutants = [(module, name) for module in modules(arguments.modules) for name in names_of(module)]
     total = len(mutants)
@@ -126,10 +127,16 @@ def main() -> None:
     for module, name in mutants:
         by_module.setdefault(module, []).append(name)
     counts: dict[str, Counter[str]] = {}
+    if arguments.out is not None and arguments.out.exists():
+        counts = {module: Counter(found) for module, found in json.loads(arguments.out.read_text()).items()}
     for module, names in sorted(by_module.items()):
+        if module in counts:
+            continue
         with tempfile.TemporaryDirectory() as place:
             counts[module] = Counter(run(module, names, Path(place)).values())
         print(module, dict(counts[module]), flush=True)
+        if arguments.out is not None:
+            arguments.out.write_text(json.dumps(counts))
     every = sum(counts.values(), Counter())
     killed = every["killed"] + every["timeout"] + every["segfault"]
     print("\n| module | mutants | killed |\n|---|---:|---:|")
