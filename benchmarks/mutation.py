@@ -43,6 +43,7 @@ ALSO = {
     "inference/plan": ("inference/test_segmenter.py", "inference/test_tiling.py"),
     "inference/segmenter": ("inference/test_tiling.py", "inference/test_tta.py"),
     "inference/predict": ("cli/test_predict.py",),
+    "inference/polygons": ("inference/test_vectors.py",),
     "inference/bench": ("cli/test_bench.py",),
     "inference/devices": ("inference/test_segmenter.py",),
     "inference/options": ("cli/test_options.py", "inference/test_segmenter.py"),
