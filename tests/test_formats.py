@@ -173,6 +173,57 @@ def roboflow(root: Path) -> None:
         text(folder / "_classes.csv", "Pixel Value, Class\n0, background\n1, cat\n2, dog\n")
 
 
+def kaggle(root: Path) -> None:
+    rows = ["ImageId,ClassId,EncodedPixels"]
+    for _, name in pairs():
+        make_image(root / "images" / f"{name}.jpg")
+        for label in BOXES:
+            places = np.flatnonzero((LABELS == label).T.ravel()) + 1
+            rows.append(f"{name}.jpg,{label},{' '.join(f'{place} 1' for place in places)}")
+    text(root / "train.csv", "\n".join(rows))
+
+
+def hugging_face(root: Path) -> None:
+    for split, names in NAMES.items():
+        for name in names:
+            make_image(root / split / f"{name}.jpg")
+            save(root / split / f"{name}_m.png", LABELS)
+        rows = [json.dumps({"file_name": f"{name}.jpg", "mask": f"{name}_m.png"}) for name in names]
+        text(root / split / "metadata.jsonl", "\n".join(rows))
+
+
+def label_studio(root: Path) -> None:
+    tasks = []
+    for number, (_, name) in enumerate(pairs()):
+        make_image(root / f"{name}.jpg")
+        result = [
+            {
+                "type": "polygonlabels",
+                "original_width": WIDTH,
+                "original_height": HEIGHT,
+                "value": {
+                    "points": [[100 * x / WIDTH, 100 * y / HEIGHT] for x, y in polygon(label)],
+                    "polygonlabels": [f"l{label}"],
+                },
+            }
+            for label in BOXES
+        ]
+        tasks.append({"id": number, "data": {"image": f"{name}.jpg"}, "annotations": [{"result": result}]})
+    text(root / "export.json", json.dumps(tasks))
+
+
+def supervisely(root: Path) -> None:
+    text(root / "meta.json", json.dumps({"classes": [{"title": "l1"}, {"title": "l2"}]}))
+    for split, name in pairs():
+        make_image(root / split / "img" / f"{name}.jpg")
+        objects = [
+            {"classTitle": f"l{label}", "geometryType": "polygon", "points": {"exterior": polygon(label)}}
+            for label in BOXES
+        ]
+        size = {"height": HEIGHT, "width": WIDTH}
+        text(root / split / "ann" / f"{name}.jpg.json", json.dumps({"size": size, "objects": objects}))
+
+
 def folder_of_colours(root: Path) -> None:
     for split, name in pairs():
         make_image(root / "images" / split / f"{name}.jpg")
@@ -207,6 +258,10 @@ TREES: dict[str, tuple[str, Callable[[Path], None], int]] = {
     "yolo": ("yolo", yolo, 3),
     "yolo, masks": ("yolo", yolo_masks, 3),
     "roboflow": ("roboflow", roboflow, 3),
+    "rle-csv": ("rle-csv", kaggle, 3),
+    "huggingface": ("huggingface", hugging_face, 3),
+    "labelstudio": ("labelstudio", label_studio, 3),
+    "supervisely": ("supervisely", supervisely, 3),
     "folder, colours": ("folder", folder_of_colours, 3),
     "folder, black and white": ("folder", folder_black_and_white, 2),
     "folder, side by side": ("folder", folder_side_by_side, 3),

@@ -19,6 +19,7 @@ EXTRAS = {
     "matplotlib": "train",
     "scipy": "train",
     "pycocotools": "train",
+    "pyarrow": "tables",
     "onnx": "train",
     "onnxscript": "train",
     "huggingface_hub": "train",

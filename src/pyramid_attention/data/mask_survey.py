@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from PIL import Image
 
 from ..classes import IGNORE, ClassTable, Colour
 from ..errors import MissingExtra, UserError
+from ..images import MaskValues
 from .class_lists import ClassList, Listed
 from .mask_files import read_stored
 from .meaning import Meaning
@@ -48,10 +49,10 @@ class _Survey:
     inside: int
 
 
-def _survey(mask: Path) -> _Survey | UserError:
+def _survey(mask: Path, read: Callable[[Path], MaskValues]) -> _Survey | UserError:
     """What a mask holds; the error where it cannot be read, and a survey of no colours where it has too many."""
     try:
-        pixels, palette, lossy = read_stored(mask)
+        pixels, palette, lossy = read(mask)
     except MissingExtra:
         raise
     except UserError as error:
@@ -89,16 +90,23 @@ class Masks:
         root: the data set's folder, for messages.
         masks: the files; of more than `READ` that show one object each only some are read.
         objects: whether they show one object each.
+        read: reads one.
 
     Raises:
         UserError: none can be read. (One of many that cannot is passed over here, and told when it is read.)
     """
 
-    def __init__(self, root: Path, masks: Sequence[Path], objects: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        masks: Sequence[Path],
+        objects: bool = False,
+        read: Callable[[Path], MaskValues] = read_stored,
+    ) -> None:
         self.root = root
         self.files = masks[:: -(-len(masks) // READ)] if objects else masks
         with ThreadPoolExecutor(max_workers=4) as pool:
-            found = dict(zip(self.files, pool.map(_survey, self.files), strict=True))
+            found = dict(zip(self.files, pool.map(lambda mask: _survey(mask, read), self.files), strict=True))
         self.surveys = {mask: one for mask, one in found.items() if isinstance(one, _Survey)}
         if not self.surveys:
             raise next(one for one in found.values() if isinstance(one, UserError))
@@ -299,15 +307,18 @@ def _hex(colour: Colour) -> str:
 # Samples
 
 
-def make_samples(pairs: Iterable[Pair], meaning: Meaning, majority: bool = False) -> list[MaskFileSample]:
-    """The samples of pairs; of several annotators' masks the majority's, of other masks of one image the union."""
+OneMask = FileSample | ColourSample | BrightSample
+
+
+def reader_of(meaning: Meaning) -> Callable[[Pair, Path, str], OneMask]:
+    """What makes the sample of an image, one of its masks, and the class that the mask's path names ("" for none)."""
     ids, void = ([v for v in of if isinstance(v, int)] for of in (meaning.values, meaning.void))
     lookup = id_lookup(ids, [*void, *([] if ids else [IGNORE])])
     colours = {c: IGNORE for c in meaning.void if isinstance(c, tuple)}
     colours |= {c: k for k, c in enumerate(meaning.values) if isinstance(c, tuple)}
     by_path = {name: k for k, name in enumerate(meaning.classes.names)} if meaning.paths else {}
 
-    def part(pair: Pair, mask: Path, label: str) -> MaskFileSample:
+    def make(pair: Pair, mask: Path, label: str) -> OneMask:
         if meaning.kind == "ids":
             return FileSample(pair.name, pair.image, mask, lookup)
         if meaning.kind == "colours":
@@ -315,10 +326,16 @@ def make_samples(pairs: Iterable[Pair], meaning: Meaning, majority: bool = False
         bright = by_path.get(label, 0) if meaning.paths else 1
         return BrightSample(pair.name, pair.image, mask, meaning.threshold, bright)
 
-    samples = []
+    return make
+
+
+def make_samples(pairs: Iterable[Pair], meaning: Meaning, majority: bool = False) -> list[MaskFileSample]:
+    """The samples of pairs; of several annotators' masks the majority's, of other masks of one image the union."""
+    make = reader_of(meaning)
+    samples: list[MaskFileSample] = []
     for pair in pairs:
         labels = pair.labels or ("",) * len(pair.masks)
-        parts = tuple(part(pair, mask, label) for mask, label in zip(pair.masks, labels, strict=True))
+        parts = tuple(make(pair, mask, label) for mask, label in zip(pair.masks, labels, strict=True))
         several = CombinedSample(pair.name, pair.image, pair.mask, parts, majority)
         samples.append(parts[0] if len(parts) == 1 else several)
     return samples

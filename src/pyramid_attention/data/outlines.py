@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
@@ -33,11 +34,37 @@ BACKGROUND = ("background", "_background_")
 
 
 class Shape(NamedTuple):
-    """A shape and its label. A rectangle has two opposite corners, a circle its centre and a point of its border."""
+    """A shape and its label. A rectangle has two opposite corners, a circle its centre and a point of its border.
+
+    `holes` are polygons within a polygon.
+    """
 
     label: int
     points: Points
     kind: Kind = "polygon"
+    holes: tuple[Points, ...] = ()
+
+
+class Stamp(NamedTuple):
+    """A painted region and its label: an image in PNG, painted where it is not black or transparent."""
+
+    label: int
+    left: int
+    top: int
+    png: bytes
+
+    def mask(self) -> Image.Image:
+        """Where it is painted, as a mask of Pillow.
+
+        Raises:
+            ValueError: it is no image.
+        """
+        try:
+            with Image.open(BytesIO(self.png)) as image:
+                painted = image.getchannel("A") if "A" in image.getbands() else image.convert("L")
+        except Exception as error:  # on damaged bytes a decoder raises whatever it stumbles over
+            raise ValueError(f"is painted in no image that can be read ({error})") from None
+        return painted.point(lambda value: 255 if value else 0)
 
 
 def as_points(values: object, at_least: int = 3) -> Points:
@@ -76,13 +103,22 @@ def within_reach(points: Points) -> Points:
     return np.clip(points, -FARTHEST, FARTHEST)
 
 
-def draw(size: tuple[int, int], shapes: Iterable[Shape]) -> NDArray[np.uint8]:
-    """A label map of `size` = (height, width), H×W uint8: 0 where no shape is, else the label of the last one there."""
+def draw(size: tuple[int, int], regions: Iterable[Shape | Stamp]) -> NDArray[np.uint8]:
+    """A label map of `size` = (height, width), H×W uint8: 0 where no region is, else the label of the last there."""
     canvas = Image.new("L", (size[1], size[0]))
     pen = ImageDraw.Draw(canvas)
-    for label, points, kind in shapes:
+    for region in regions:
+        if isinstance(region, Stamp):
+            painted = region.mask()
+            canvas.paste(region.label, (region.left, region.top), painted)
+            continue
+        label, points, kind, holes = region
         points = within_reach(points)
-        if kind == "circle":
+        if holes:
+            canvas.paste(
+                label, mask=Image.fromarray(draw(size, [Shape(255, points), *(Shape(0, hole) for hole in holes)]))
+            )
+        elif kind == "circle":
             canvas.paste(label, mask=_disc(size, points))
         elif kind == "rectangle":
             pen.rectangle([*points.min(axis=0), *points.max(axis=0)], fill=label, outline=label)

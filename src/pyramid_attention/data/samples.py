@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..classes import IGNORE, ClassTable, Colour
 from ..errors import UserError, nearest
-from ..images import image_size, read_image, read_label_map
+from ..images import MaskValues, image_size, read_image, read_label_map
 from .mask_files import ARRAY_SUFFIXES, read_stored
 from .reading import FOUND, Reading
 
@@ -123,9 +123,12 @@ class FileSample(MaskFileSample):
     def read_labels(self) -> NDArray[np.uint8]:
         """See `MaskFileSample`; a mask in colours is refused."""
         if self.mask.suffix.lower() in ARRAY_SUFFIXES:
-            ids = read_stored(self.mask, image_size(self.image)).pixels
-        else:
-            ids = read_label_map(self.mask)
+            return self.translate(read_stored(self.mask, image_size(self.image)))
+        return self.translate(MaskValues(read_label_map(self.mask)))
+
+    def translate(self, values: MaskValues) -> NDArray[np.uint8]:
+        """The labels of a mask's values; a `UserError` where some stand for no class."""
+        ids = values.pixels
         if ids.dtype == np.uint8:
             labels, unknown = self._of_bytes(ids.tobytes())
             labels = labels.reshape(ids.shape)
@@ -161,7 +164,11 @@ class ColourSample(MaskFileSample):
 
     def read_labels(self) -> NDArray[np.uint8]:
         """See `MaskFileSample`."""
-        pixels, palette, _ = read_stored(self.mask)
+        return self.translate(read_stored(self.mask))
+
+    def translate(self, values: MaskValues) -> NDArray[np.uint8]:
+        """The labels of a mask's values; a `UserError` where some stand for no class."""
+        pixels, palette, _ = values
         if pixels.ndim == 2:  # grey, or indexed by a palette: a table of few colours does
             ids, places = np.unique(pixels, return_inverse=True)
             pixels = (np.repeat(ids[:, None], 3, axis=1) if palette is None else palette[ids])[None]
@@ -206,7 +213,11 @@ class BrightSample(MaskFileSample):
 
     def read_labels(self) -> NDArray[np.uint8]:
         """See `MaskFileSample`; a mask in colours is refused."""
-        pixels, palette, _ = read_stored(self.mask, image_size(self.image))
+        return self.translate(read_stored(self.mask, image_size(self.image)))
+
+    def translate(self, values: MaskValues) -> NDArray[np.uint8]:
+        """The labels of a mask's values; a `UserError` where some stand for no class."""
+        pixels, palette, _ = values
         if palette is not None:
             pixels = palette[pixels]
         if pixels.ndim == 3 and (pixels != pixels[:, :, :1]).any():

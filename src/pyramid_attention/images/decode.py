@@ -293,13 +293,17 @@ class MaskValues(NamedTuple):
     lossy: bool = False
 
 
-def read_mask_values(path: PathLike) -> MaskValues:
+def read_mask_values(path: PathLike, content: bytes | None = None) -> MaskValues:
     """Read a mask of any kind of image, whatever its values may mean; an alpha channel is dropped.
+
+    Args:
+        path: of the file, or the name of the bytes `content`, see `decode_image`.
+        content: of a file from elsewhere.
 
     Raises:
         UserError: as `read_image`, and on floating-point values that are no whole numbers.
     """
-    with _opened(path) as image:
+    with _opened(path, content=content) as image:
         lossy = image.format in ("JPEG", "MPO")
         if image.mode == "P":
             palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)

@@ -12,7 +12,7 @@ from PIL import Image
 from pyramid_attention.classes import IGNORE
 from pyramid_attention.data import READERS, fit_masks, open_dataset, readers
 from pyramid_attention.data.readers.coco import instances as coco
-from pyramid_attention.data.readers.coco.instances import uncompressed
+from pyramid_attention.data.run_lengths import coco_counts
 from pyramid_attention.data.tree import Tree
 from pyramid_attention.errors import MissingExtra, UserError
 
@@ -137,7 +137,7 @@ def test_all_forms_of_an_outline_agree_with_pycocotools(tmp_path: Path) -> None:
     text = compressed["counts"].decode()
     flat = inside.ravel(order="F")
     runs = np.diff([0, *(np.flatnonzero(np.diff(flat)) + 1), flat.size]).tolist()
-    assert uncompressed(text) == runs
+    assert coco_counts(text) == runs
     polygons = [[1.3, 0.2, 8.8, 2.4, 4.1, 7.7], square(7, 6, 9, 8)]
     drawn = rle.decode(rle.merge(rle.frPyObjects(polygons, 8, 10)))
     for segmentation, expected in [
@@ -153,7 +153,7 @@ def test_run_lengths_in_text_form_are_read_as_the_official_code_does() -> None:
     generator = np.random.default_rng(0)
     for density in (0.02, 0.5, 0.98):
         inside = np.asfortranarray(generator.random((97, 131)) < density).astype(np.uint8, order="F")
-        runs = uncompressed(rle.encode(inside)["counts"].decode())
+        runs = coco_counts(rle.encode(inside)["counts"].decode())
         values = np.repeat(np.arange(len(runs)) % 2, runs).reshape(inside.shape, order="F")
         assert np.array_equal(values, inside)
 

@@ -16,7 +16,8 @@ from ..tree import Tree
 from .benchmarks import ade20k, camvid, camvid32, cityscapes, voc
 from .coco import instances, panoptic
 from .folders import folder, manifest
-from .tools import cvat, labelme, roboflow, yolo
+from .tables import huggingface, run_length_csv
+from .tools import cvat, labelme, labelstudio, roboflow, supervisely, yolo
 
 
 class Reader(Protocol):
@@ -42,6 +43,10 @@ READERS: dict[str, Reader] = {
     "yolo": yolo,
     "roboflow": roboflow,
     "labelme": labelme,
+    "labelstudio": labelstudio,
+    "supervisely": supervisely,
+    "huggingface": huggingface,
+    "rle-csv": run_length_csv,
     "ade20k": ade20k,
     "camvid": camvid,
     "camvid32": camvid32,

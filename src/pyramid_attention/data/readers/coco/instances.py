@@ -31,6 +31,7 @@ from ....classes import IGNORE, ClassTable
 from ....errors import UserError, require
 from ....images import MAX_PIXELS, image_size
 from ...outlines import FARTHEST, Overhang, as_points, background_first, check_declared_size, within_reach
+from ...run_lengths import coco_counts
 from ...samples import Dataset, ImageFileSample
 from ...tree import Tree, few
 from .files import Findings, Image, annotation_files
@@ -44,7 +45,7 @@ def detect(tree: Tree) -> bool:
 
 
 def read(tree: Tree) -> Dataset:
-    """Read every annotation file ; no image is opened.
+    """Read every annotation file; no image is opened.
 
     Raises:
         UserError: pycocotools is not installed, an annotation file is missing or cut short, or no image is there.
@@ -177,7 +178,7 @@ def _run_lengths(segmentation: dict[str, Any], photo: Image) -> dict[str, Any]:
         raise ValueError(f"has run lengths of the size {size!r}")
     if photo.size is not None and tuple(size) != photo.size:
         raise ValueError(f"has run lengths for {size[1]}×{size[0]} pixels, its image {photo.size[1]}×{photo.size[0]}")
-    runs = uncompressed(counts) if isinstance(counts, str) else counts
+    runs = coco_counts(counts) if isinstance(counts, str) else counts
     if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):
         raise ValueError("has run lengths that are no counts")
     if sum(runs) != size[0] * size[1]:
@@ -188,25 +189,6 @@ def _run_lengths(segmentation: dict[str, Any], photo: Image) -> dict[str, Any]:
         return {"size": size, "counts": counts.encode()}
     compressed: dict[str, Any] = rle.frPyObjects(segmentation, *size)
     return compressed
-
-
-def uncompressed(counts: str) -> list[int]:
-    """The run lengths in COCO's text form: five bits a character from "0" on, the sixth says that more follow.
-
-    From the fourth on a run is the difference to the last but one (`rleFrString` of cocoapi's maskApi.c).
-    """
-    runs: list[int] = []
-    value = shift = 0
-    for character in counts.encode():
-        bits = character - 48
-        value |= (bits & 31) << shift
-        shift += 5
-        if not bits & 32:
-            if bits & 16:
-                value -= 1 << shift
-            runs.append(value + runs[-2] if len(runs) > 2 else value)
-            value = shift = 0
-    return runs
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,6 @@ Code: https://github.com/wkentaro/labelme (labelme/utils/shape.py, examples/sema
 from __future__ import annotations
 
 import base64
-import io
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -26,31 +25,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from ....classes import IGNORE, ClassTable
 from ....errors import UserError
-from ....images import MAX_PIXELS, image_size, read_image, to_image_array
-from ...outlines import (
-    Kind,
-    Overhang,
-    Points,
-    Shape,
-    as_points,
-    background_first,
-    box,
-    check_declared_size,
-    declared_size,
-    draw,
-)
-from ...pairing import Report
+from ....images import decode_image
+from ...annotated import VOID, Annotated, Annotations, Named, RegionSample, labelled
+from ...outlines import Kind, Shape, as_points, box, declared_size, draw
 from ...samples import Dataset
 from ...small_files import read_json_object, read_lines
 from ...split_names import SPLITS, split_name
 from ...tree import Tree, few, stem
 
 LAYOUT = "a.jpg with labelme's a.json beside it, alone or in train/ and val/"
-VOID = "__ignore__"
 KINDS: dict[str | None, Kind] = {
     None: "polygon",  # before version 3 there was nothing else
     "polygon": "polygon",
@@ -98,7 +83,7 @@ def read(tree: Tree) -> Dataset:
     tree.refuse_loops()
     root = tree.root
     found = _Findings(tree)
-    splits: dict[str, list[_Annotated]] = {}
+    splits: dict[str, list[Annotated]] = {}
     taken: dict[tuple[str, str], str] = {}
     for file in _json_files(tree):
         split, name = _split(file)
@@ -112,73 +97,26 @@ def read(tree: Tree) -> Dataset:
     extra = [os.path.relpath(path, root) for path in sorted(found.on_disk - set(found.takers))]
     if extra:
         found.notes.append(f"{len(extra)} images in {root} have no JSON file and are left out ({few(extra)})")
-    used = {shape.name for listed in splits.values() for one in listed for shape in one.shapes}
-    declared = _declared(root / "labels.txt")
-    names = {name: name for name in sorted(used - {VOID})} if declared is None else declared
-    listed_names, labels = background_first(names)
-    labels |= {VOID: IGNORE} | {name: 0 for name in ("background", "_background_") if name not in labels}
-    try:
-        classes = ClassTable.of(listed_names)
-    except UserError as error:
-        raise UserError(f"the labels of {root}: {error}") from None
-    for listed in splits.values():
-        for one in listed:
-            unknown = sorted({shape.name for shape in one.shapes} - set(labels))
-            if unknown:
-                found.problems.append(
-                    f"{one.source}: shapes have the labels {few(unknown)}, which {root / 'labels.txt'} does not have;"
-                    " add them there or rename the shapes"
-                )
-    samples = {split: [one.sample(labels) for one in listed] for split, listed in sorted(splits.items())}
-    found.finish()
-    return found.dataset("labelme", tree, classes, samples)
+    found.say()
+    names = tree.path("labels.txt")
+    declared = {name: name for name in read_lines(names) if name != VOID} if names.exists() else None
+    return found.finish("labelme", tree, splits, declared, str(names))
 
 
-def _declared(path: Path) -> dict[str, str] | None:
-    """The class names of `labels.txt`; None where there is none."""
-    if not path.exists():
-        return None
-    return {name: name for name in read_lines(path) if name != VOID}
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    name: str
-    points: Points
-    kind: Kind
-
-
-@dataclass(frozen=True)
-class _Annotated:
-    """A JSON file before the classes are known."""
-
-    name: str
-    source: Path
-    image: Path | None
-    size: tuple[int, int] | None
-    shapes: list[_Drawn]
-
-    def sample(self, labels: Mapping[str, int]) -> LabelmeSample:
-        shapes = tuple(Shape(labels.get(shape.name, 0), shape.points, shape.kind) for shape in self.shapes)
-        return LabelmeSample(self.name, self.source, self.image, self.size, shapes)
-
-
-class _Findings(Report):
+class _Findings(Annotations):
     """What is gathered over all JSON files."""
 
     def __init__(self, tree: Tree) -> None:
         super().__init__()
-        self.root = tree.root
         self.on_disk = {os.path.normpath(tree.path(file)) for file in tree.images()}
         self.beside = {os.path.splitext(path)[0]: path for path in sorted(self.on_disk, reverse=True)}
         self.inside = os.path.join(os.path.normpath(tree.root), "")
         self.takers: dict[str, Path] = {}
-        self.overhang = Overhang()
         self.foreign: list[str] = []
         self.absent: list[str] = []
         self.passed_over: Counter[str] = Counter()
 
-    def annotated(self, name: str, path: Path) -> _Annotated | None:
+    def annotated(self, name: str, path: Path) -> Annotated | None:
         """One JSON file; None where it is broken, not labelme's, or has no image."""
         try:
             data = read_json_object(path)
@@ -196,18 +134,18 @@ class _Findings(Report):
             self.problems.append(f"{image} has two masks, {self.takers[str(image)]} and {path}; remove one")
             return None
         size = declared_size(data.get("imageHeight"), data.get("imageWidth"))
-        shapes = []
-        for i, shape in enumerate(data["shapes"]):
+        regions = []
+        for i, entry in enumerate(data["shapes"]):
             try:
-                if (drawn := self._shape(shape)) is None:
+                if (shape := self._shape(entry)) is None:
                     continue
             except ValueError as error:
                 self.problems.append(f"{path}: shape {i} {error}; draw it again or remove it")
                 continue
-            shapes.append(drawn)
-            if size is not None and drawn.kind != "circle":
-                self.overhang.see(name, box(drawn.points), size[1], size[0])
-        return _Annotated(name, path, image, size, shapes)
+            regions.append(Named(entry["label"], shape))
+            if size is not None and shape.kind != "circle":
+                self.overhang.see(name, box(shape.points), size[1], size[0])
+        return Annotated(name, image, path, size, regions)
 
     def _image(self, path: Path, data: dict[str, Any]) -> Path | None:
         """The image where `imagePath` says, else the one beside the JSON file that has its stem."""
@@ -219,7 +157,7 @@ class _Findings(Report):
         twin = self.beside.get(os.path.normpath(path.with_suffix("")))
         return None if twin is None else Path(twin)
 
-    def _shape(self, shape: Any) -> _Drawn | None:
+    def _shape(self, shape: Any) -> Shape | None:
         """A shape; None for a kind that covers no area; a `ValueError` says what is wrong with it."""
         if not isinstance(shape, dict) or not isinstance(shape.get("label"), str) or not shape["label"].strip():
             raise ValueError("has no label")
@@ -231,9 +169,15 @@ class _Findings(Report):
         points = as_points(shape.get("points"), 3 if kind == "polygon" else 2)
         if kind == "circle" and len(points) != 2:
             raise ValueError(f"is a circle of {len(points)} points where 2 are needed")
-        return _Drawn(shape["label"], points, "polygon" if kind == "rectangle" and len(points) > 2 else kind)
+        return Shape(0, points, "polygon" if kind == "rectangle" and len(points) > 2 else kind)
 
-    def finish(self) -> None:
+    def sample(self, one: Annotated, labels: Mapping[str, int]) -> RegionSample:
+        """The sample of a JSON file, which may hold its image."""
+        if one.image is not None:
+            return super().sample(one, labels)
+        return EmbeddedSample(one.name, one.source, one.source, one.size, labelled(one, labels))
+
+    def say(self) -> None:
         """Note what there is to say of all files."""
         if self.foreign:
             self.notes.append(
@@ -248,52 +192,28 @@ class _Findings(Report):
             self.notes.append(
                 f"{count} shapes of the type {kind} are left out; polygons, rectangles and circles are read"
             )
-        self.notes += self.overhang.notes(self.root)
 
 
 @dataclass(frozen=True, eq=False)
-class LabelmeSample:
-    """An image, on disk or (image is None) in its JSON file `source`, and the shapes on it.
-
-    Attributes:
-        size: (height, width) that was annotated; None where the file does not tell.
-    """
-
-    name: str
-    source: Path
-    image: Path | None
-    size: tuple[int, int] | None
-    shapes: tuple[Shape, ...]
+class EmbeddedSample(RegionSample):
+    """An image that lies in its JSON file, and the shapes on it."""
 
     def read_image(self) -> NDArray[np.uint8]:
         """The image, H×W×3 uint8 RGB, upright.
 
         Raises:
-            UserError: the file is missing, damaged or no image.
+            UserError: it is damaged or no image.
         """
-        if self.image is not None:
-            return read_image(self.image)
-        embedded = read_json_object(self.source)["imageData"]
         try:
-            with Image.open(io.BytesIO(base64.b64decode(embedded))) as image:
-                if image.width * image.height <= MAX_PIXELS:
-                    return to_image_array(image)
-        except UserError:
-            raise
-        except Exception as error:  # on a damaged image a decoder raises whatever it stumbles over
-            raise UserError(
-                f"the imageData of {self.source} is damaged ({type(error).__name__}); put the image beside it"
-            ) from error
-        raise UserError(f"the imageData of {self.source} has more than {MAX_PIXELS:,} pixels; scale it down")
+            content = base64.b64decode(read_json_object(self.source)["imageData"])
+            return decode_image(content, f"the imageData of {self.source}")
+        except (ValueError, UserError) as error:
+            raise UserError(f"the imageData of {self.source} is damaged ({error}); put the image beside it") from error
 
     def read_mask(self) -> NDArray[np.uint8]:
-        """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where void.
+        """The mask, H×W uint8, of the size of the image.
 
         Raises:
-            UserError: the image is unreadable, or of another size than was annotated.
+            UserError: see `read_image`.
         """
-        if self.image is None:
-            return draw(self.read_image().shape[:2], self.shapes)
-        size = self.size or image_size(self.image)
-        check_declared_size(self.source, size, self.image)
-        return draw(size, self.shapes)
+        return draw(self.read_image().shape[:2], self.regions)
