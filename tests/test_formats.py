@@ -15,8 +15,7 @@ import yaml
 from PIL import Image
 
 from pyramid_attention.cli import main
-from pyramid_attention.data import READERS
-from pyramid_attention.data.readers.benchmarks import camvid32
+from pyramid_attention.data import READERS, published
 from pyramid_attention.training import load_recipe, train
 
 NAMES = {"train": ["a", "b", "c", "d"], "val": ["e", "f"]}
@@ -90,7 +89,8 @@ def camvid(root: Path) -> None:
 def camvid_in_32_colours(root: Path) -> None:
     for _, name in pairs():
         make_image(root / "701_StillsRaw_full" / f"{name}.png")
-        save(root / "LabeledApproved_full" / f"{name}_L.png", np.array(camvid32.CLASSES.colours[:3], np.uint8)[LABELS])
+        colours = np.array(published.CAMVID32.colours[:3], np.uint8)
+        save(root / "LabeledApproved_full" / f"{name}_L.png", colours[LABELS])
     for split, names in NAMES.items():
         text(root / f"{split}.txt", "\n".join(names))
 
@@ -178,7 +178,7 @@ def kaggle(root: Path) -> None:
     for _, name in pairs():
         make_image(root / "images" / f"{name}.jpg")
         for label in BOXES:
-            places = np.flatnonzero((LABELS == label).T.ravel()) + 1
+            places = np.flatnonzero((label == LABELS).T.ravel()) + 1
             rows.append(f"{name}.jpg,{label},{' '.join(f'{place} 1' for place in places)}")
     text(root / "train.csv", "\n".join(rows))
 

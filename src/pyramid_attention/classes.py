@@ -58,12 +58,21 @@ class ClassTable:
         return len(self.names)
 
     @classmethod
-    def of(cls, names: Sequence[str] | int, colours: Sequence[Sequence[int]] | None = None) -> ClassTable:
-        """A table from names (or only their number), with VOC's colours where none are given."""
+    def of(
+        cls, names: Sequence[str] | int, colours: Sequence[Sequence[int]] | None = None, source: object = None
+    ) -> ClassTable:
+        """A table from names (or only their number), with VOC's colours where none are given.
+
+        Args:
+            source: what names the classes, a file, which an error begins with.
+        """
         if isinstance(names, int):
             names = [f"class {i}" for i in range(names)]
         table = voc_colours(len(names)) if colours is None else tuple((c[0], c[1], c[2]) for c in colours)
-        return cls(tuple(str(name) for name in names), table)
+        try:
+            return cls(tuple(str(name) for name in names), table)
+        except UserError as error:
+            raise error if source is None else UserError(f"{source}: {error}") from None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain lists and strings, for JSON and YAML."""

@@ -16,7 +16,7 @@ from pyramid_attention.cli import main
 from pyramid_attention.data import Dataset, Reading, open_dataset
 from pyramid_attention.data.convert import MARKER, convert_dataset
 from pyramid_attention.data.holdout import choose_groups, group_names
-from pyramid_attention.data.readers.benchmarks.camvid import CLASSES
+from pyramid_attention.data.published import CAMVID as CLASSES
 from pyramid_attention.errors import SomeFailed, UserError
 from support import OWNING, WRITING, end, other_process
 

@@ -352,7 +352,7 @@ def test_without_val_the_command_makes_one(tmp_path: Path) -> None:
 def test_a_benchmark_gets_its_recipe(
     format: str, names: tuple[str, ...] | None, splits: tuple[str, ...], command: str
 ) -> None:
-    from pyramid_attention.data.readers.benchmarks.voc import CLASSES
+    from pyramid_attention.data.published import VOC as CLASSES
 
     class Large:
         name = "a"

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pyramid_attention.classes import ClassTable, voc_colours
-from pyramid_attention.data import READERS, Dataset, FileSample, open_dataset
-from pyramid_attention.data.readers.benchmarks import camvid
+from pyramid_attention.data import READERS, Dataset, FileSample, open_dataset, published
 from pyramid_attention.errors import UserError
 from support import CAMVID
 
@@ -270,7 +269,7 @@ def test_camvid_says_which_folder_it_leaves_out(tmp_path: Path) -> None:
     plant(tmp_path, "train/a.png", "trainannot/a.png", "val/a.png")
     dataset = open_dataset(tmp_path)
     assert list(dataset.splits) == ["train"]
-    assert dataset.notes == (f"{tmp_path / 'val'} has no valannot beside it and is left out",)
+    assert dataset.notes == (f"1 of 1 images of {tmp_path / 'val'} have no mask in {tmp_path} and are left out (a)",)
 
 
 @pytest.mark.skipif(not CAMVID.exists(), reason="the real CamVid is not beside the repository")
@@ -306,7 +305,7 @@ def test_camvids_folders_with_other_classes_in_a_dataset_yaml_are_no_camvid(tmp_
     dataset = open_dataset(tmp_path)
     assert dataset.format == "folder"
     assert dataset.classes.names == ("a", "b", "c")
-    assert open_dataset(tmp_path, "camvid").classes == camvid.CLASSES
+    assert open_dataset(tmp_path, "camvid").classes == published.CAMVID
 
 
 @pytest.mark.parametrize("layout", [("images/{}/a.jpg", "masks/{}/a.png"), ("{}/a.jpg", "{}annot/a.png")])
@@ -437,7 +436,7 @@ def test_an_empty_folder(tmp_path: Path, format: str | None) -> None:
 
 def test_an_empty_folder_with_its_format_named(tmp_path: Path) -> None:
     text = complaint(tmp_path, "camvid")
-    assert text.startswith(f"{tmp_path} holds no images with masks")
+    assert text.startswith(f"{tmp_path} holds no image with a mask")
     assert READERS["camvid"].LAYOUT in text
 
 

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pyramid_attention.classes import IGNORE, ClassTable
-from pyramid_attention.data import open_dataset
-from pyramid_attention.data.readers.benchmarks import ade20k, cityscapes
+from pyramid_attention.data import open_dataset, published
 from pyramid_attention.evaluation import ConfusionMatrix, Evaluation, metrics
 from pyramid_attention.evaluation.boundary import BoundaryCounts, boundary_width, find_boundary
 from support import CAMVID
@@ -72,7 +71,7 @@ def cityscapes_says(several: list[Pair], folder: Path) -> dict:
     official.args.JSONOutput = False
     official.args.quiet = True
     ids = np.zeros(256, dtype=np.uint8)
-    ids[: len(cityscapes.IDS)] = cityscapes.IDS
+    ids[: len(published.CITYSCAPES_IDS)] = published.CITYSCAPES_IDS
     files: dict[str, list[str]] = {"truth": [], "prediction": []}
     for index, pair in enumerate(several):
         for kind, labels in zip(files, pair, strict=True):
@@ -83,8 +82,8 @@ def cityscapes_says(several: list[Pair], folder: Path) -> dict:
 
 
 def assert_as_cityscapes_says(several: list[Pair], folder: Path) -> None:
-    said, ours = cityscapes_says(several, folder), evaluated(several, cityscapes.CLASSES)
-    for name in cityscapes.CLASSES.names:
+    said, ours = cityscapes_says(several, folder), evaluated(several, published.CITYSCAPES)
+    for name in published.CITYSCAPES.names:
         np.testing.assert_equal(ours["per_class"][name]["iou"] or 0, np.nan_to_num(said["classScores"][name]))
         assert (ours["per_class"][name]["iou"] is None) == math.isnan(said["classScores"][name])
     assert ours["miou"] == said["averageScoreClasses"]
@@ -92,7 +91,7 @@ def assert_as_cityscapes_says(several: list[Pair], folder: Path) -> None:
     assert categories.pop("void") is None
     assert ours["per_category"] == categories
     assert ours["category_iou"] == said["averageScoreCategories"]
-    matrix = np.array(said["confMatrix"])[np.ix_(cityscapes.IDS, cityscapes.IDS)]
+    matrix = np.array(said["confMatrix"])[np.ix_(published.CITYSCAPES_IDS, published.CITYSCAPES_IDS)]
     np.testing.assert_array_equal(ours["confusion"], matrix)
 
 
@@ -117,7 +116,7 @@ def test_the_categories_are_those_of_cityscapes() -> None:
         for name, labels in official.category2labels.items()
     }
     assert groups.pop("void") == ()
-    assert groups == cityscapes.CATEGORIES
+    assert groups == published.CITYSCAPES_CATEGORIES
 
 
 @settings(deadline=None)
@@ -205,7 +204,7 @@ def assert_as_ade20k_says(several: list[Pair], classes: int) -> None:
 @given(st.lists(pairs(150), min_size=1, max_size=3))
 def test_iou_and_pixel_accuracy_are_those_of_ade20k(several: list[Pair]) -> None:
     if any((truth != IGNORE).any() for truth, _ in several):
-        assert_as_ade20k_says(several, len(ade20k.CLASSES))
+        assert_as_ade20k_says(several, len(published.ADE20K))
 
 
 @needs_camvid

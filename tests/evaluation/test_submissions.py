@@ -15,7 +15,7 @@ from PIL import Image
 from pyramid_attention.artifacts import save_model
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.cli import main
-from pyramid_attention.data.readers.benchmarks import ade20k, cityscapes, voc
+from pyramid_attention.data import published
 from pyramid_attention.errors import UserError
 from pyramid_attention.evaluation import evaluate
 from pyramid_attention.evaluation.submissions import BENCHMARKS, check_model, plan_submission
@@ -23,7 +23,7 @@ from pyramid_attention.inference import Segmenter
 from pyramid_attention.inference.manifest import LOGS
 from pyramid_attention.models import build_model
 
-TABLES = {"voc": voc.CLASSES, "cityscapes": cityscapes.CLASSES, "ade20k": ade20k.CLASSES}
+TABLES = {"voc": published.VOC, "cityscapes": published.CITYSCAPES, "ade20k": published.ADE20K}
 SIZES = {"a": (40, 33), "b": (51, 38)}
 
 
@@ -129,7 +129,7 @@ def test_the_archive_holds_what_the_server_wants(
                 assert result.size == image.size
             assert np.array_equal(np.asarray(result), np.array(IDS[name])[labels])
             if name == "voc":
-                assert result.getpalette() == voc.CLASSES.palette().ravel().tolist()
+                assert result.getpalette() == published.VOC.palette().ravel().tolist()
         found |= set(np.unique(labels).tolist())
     assert len(found) > 1  # one class alone would not tell one table of ids from another
 
@@ -294,11 +294,11 @@ def test_one_image_twice_is_refused(tmp_path: Path) -> None:
 
 def test_the_models_classes_must_be_the_benchmarks_in_its_order() -> None:
     benchmark = BENCHMARKS["cityscapes"]
-    check_model(cityscapes.CLASSES, benchmark)
+    check_model(published.CITYSCAPES, benchmark)
     check_model(ClassTable.of(19), benchmark)  # trained before its classes were named
-    swapped = list(cityscapes.CLASSES.names)
+    swapped = list(published.CITYSCAPES.names)
     swapped[4:6] = swapped[5:3:-1]
     with pytest.raises(UserError, match="class 4 of the model is 'pole' but of Cityscapes 'fence'"):
         check_model(ClassTable.of(swapped), benchmark)
     with pytest.raises(UserError, match="the model has 21 classes but Cityscapes 19"):
-        check_model(voc.CLASSES, benchmark)
+        check_model(published.VOC, benchmark)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .inspect import Inspection, SplitInspection
-from .readers.benchmarks.voc import CLASSES as VOC_CLASSES
+from .published import VOC
 
 MULTIPLE = 32
 """Sides of a crop are multiples of this: the coarsest map of a network is 1/32 of it."""
@@ -79,7 +79,7 @@ def suggest(
     train = next((by_name[name] for name in ("train_aug", "train") if name in by_name), inspection.splits[0])
     val_split = "val" if dataset.splits.get("val") else None
     recipe = dataset.format if dataset.format in crops else "finetune"
-    if recipe == "voc" and dataset.classes.names != VOC_CLASSES.names:
+    if recipe == "voc" and dataset.classes.names != VOC.names:
         recipe = "finetune"  # the layout, but someone's own images
     height, width = (
         max(MULTIPLE, min(crop, side // MULTIPLE * MULTIPLE))

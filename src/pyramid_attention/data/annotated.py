@@ -82,24 +82,23 @@ class Annotations(Report):
         splits: Mapping[str, Sequence[Annotated]],
         declared: Mapping[str, str] | None,
         where: str,
+        layout: str,
     ) -> Dataset:
         """The data set, when all regions are known: its classes are the background, then those that are declared.
 
         Args:
             declared: the names of classes; None for those that regions have, sorted.
             where: what declares them, for messages.
+            layout: see `Report.dataset`.
 
         Raises:
-            UserError: the names make no class table.
+            UserError: the names make no class table, or there is no image.
         """
         used = {named.name for of in splits.values() for one in of for named in one.regions}
         names = {name: name for name in sorted(used - {VOID})} if declared is None else declared
         listed, labels = background_first(names)
         labels |= {VOID: IGNORE} | {name: 0 for name in ("background", "_background_") if name not in labels}
-        try:
-            classes = ClassTable.of(listed)
-        except UserError as error:
-            raise UserError(f"the labels of {tree.root}: {error}") from None
+        classes = ClassTable.of(listed, source=f"the labels of {tree.root}")
         for one in (one for of in splits.values() for one in of):
             if unknown := sorted({named.name for named in one.regions} - set(labels)):
                 self.problems.append(
@@ -108,7 +107,7 @@ class Annotations(Report):
                 )
         self.notes += self.overhang.notes(tree.root)
         samples = {split: [self.sample(one, labels) for one in of] for split, of in sorted(splits.items())}
-        return self.dataset(format, tree, classes, samples)
+        return self.dataset(format, tree, classes, samples, layout)
 
     def sample(self, one: Annotated, labels: Mapping[str, int]) -> RegionSample:
         """The sample of an annotated image, its classes by their names."""

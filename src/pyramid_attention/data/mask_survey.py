@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +18,12 @@ from ..classes import IGNORE, ClassTable, Colour
 from ..errors import MissingExtra, UserError
 from ..images import MaskValues
 from .class_lists import ClassList, Listed
-from .mask_files import read_stored
 from .meaning import Meaning
 from .pairing import Pair
 from .samples import BrightSample, ColourSample, CombinedSample, FileSample, MaskFileSample, id_lookup
 from .tree import few
+
+Mask = TypeVar("Mask", bound=Hashable)
 
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 MANY = 256
@@ -49,10 +52,10 @@ class _Survey:
     inside: int
 
 
-def _survey(mask: Path, read: Callable[[Path], MaskValues]) -> _Survey | UserError:
+def _survey(read: Callable[[], MaskValues]) -> _Survey | UserError:
     """What a mask holds; the error where it cannot be read, and a survey of no colours where it has too many."""
     try:
-        pixels, palette, lossy = read(mask)
+        pixels, palette, lossy = read()
     except MissingExtra:
         raise
     except UserError as error:
@@ -83,14 +86,14 @@ def _inside(pixels: NDArray[np.integer]) -> int:
     return int((alike & (middle > DARK) & (middle < BRIGHT)).sum())
 
 
-class Masks:
+class Masks(Generic[Mask]):
     """The masks of a data set as read: which values they hold.
 
     Args:
         root: the data set's folder, for messages.
-        masks: the files; of more than `READ` that show one object each only some are read.
-        objects: whether they show one object each.
+        masks: files, or whatever else holds a mask; of more than `READ` that show one object each only some are read.
         read: reads one.
+        objects: whether they show one object each.
 
     Raises:
         UserError: none can be read. (One of many that cannot is passed over here, and told when it is read.)
@@ -99,14 +102,15 @@ class Masks:
     def __init__(
         self,
         root: Path,
-        masks: Sequence[Path],
+        masks: Sequence[Mask],
+        read: Callable[[Mask], MaskValues],
         objects: bool = False,
-        read: Callable[[Path], MaskValues] = read_stored,
     ) -> None:
         self.root = root
         self.files = masks[:: -(-len(masks) // READ)] if objects else masks
         with ThreadPoolExecutor(max_workers=4) as pool:
-            found = dict(zip(self.files, pool.map(lambda mask: _survey(mask, read), self.files), strict=True))
+            surveys = pool.map(lambda mask: _survey(partial(read, mask)), self.files)
+            found = dict(zip(self.files, surveys, strict=True))
         self.surveys = {mask: one for mask, one in found.items() if isinstance(one, _Survey)}
         if not self.surveys:
             raise next(one for one in found.values() if isinstance(one, UserError))
@@ -114,7 +118,7 @@ class Masks:
         self.notes: list[str] = []
 
     @property
-    def in_colours(self) -> list[Path]:
+    def in_colours(self) -> list[Mask]:
         """The masks that show colours, or ids whose palettes contradict one another."""
         meant: dict[int, Colour] = {}
         for one in self.surveys.values():
@@ -126,7 +130,7 @@ class Masks:
     def find(
         self,
         lists: Sequence[ClassList],
-        labels: Mapping[Path, str] | None = None,
+        labels: Mapping[Mask, str] | None = None,
         void: Sequence[int] | None = None,
     ) -> Meaning:
         """What the values mean.
@@ -183,7 +187,7 @@ class Masks:
 
     # By path, ids, colours
 
-    def _by_path(self, labels: Mapping[Path, str]) -> Meaning:
+    def _by_path(self, labels: Mapping[Mask, str]) -> Meaning:
         threshold = self._threshold(True)
         if self.in_colours or (threshold is None and len(self.ids) > 2):
             raise UserError(

@@ -13,10 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..classes import ClassTable
+from ..errors import UserError
 from ..images import IMAGE_SUFFIXES
 from .patterns import SHARED, Pattern
-from .samples import Dataset, Sample
+from .samples import Dataset, FileSample, Sample
 from .split_names import split_name
 from .tree import Tree, few, stem
 
@@ -51,10 +55,28 @@ class Report:
         """The first note, to end a sentence with; nothing where there is none."""
         return f": {self.notes[0]}" if self.notes else ""
 
-    def dataset(self, format: str, tree: Tree, classes: ClassTable, splits: Mapping[str, Sequence[Sample]]) -> Dataset:
-        """The data set of which this was said."""
+    def refuse_empty(self, tree: Tree, splits: Mapping[str, Sequence[object]], layout: str) -> None:
+        """Raise where no split holds anything.
+
+        Raises:
+            UserError: none does; the message says that `layout` was expected.
+        """
+        if not any(splits.values()):
+            said = " … ".join(self.problems[:3]) or f"{tree.root} holds no image with a mask{self.first()}"
+            raise UserError(f"{said}; expected {layout}")
+
+    def dataset(
+        self, format: str, tree: Tree, classes: ClassTable, splits: Mapping[str, Sequence[Sample]], layout: str
+    ) -> Dataset:
+        """The data set of which this was said, without splits that are empty.
+
+        Raises:
+            UserError: see `refuse_empty`.
+        """
+        self.refuse_empty(tree, splits, layout)
+        filled = {split: of for split, of in splits.items() if of}
         notes, problems = (tuple(dict.fromkeys(said)) for said in (self.notes, self.problems))
-        return Dataset(format, tree.root, classes, splits, notes, problems)
+        return Dataset(format, tree.root, classes, filled, notes, problems)
 
     def double(self, folder: object, first: str, second: str) -> None:
         """Report two files of one stem."""
@@ -80,6 +102,10 @@ class Pair(NamedTuple):
     masks: tuple[Path, ...] = ()
     labels: tuple[str, ...] = ()
     group: str = ""
+
+    def with_ids(self, lookup: NDArray[np.int16]) -> FileSample:
+        """The sample whose mask holds ids, see `id_lookup`."""
+        return FileSample(self.name, self.image, self.mask, lookup)
 
 
 # By stems, and lists of them
@@ -222,6 +248,16 @@ def match_patterns(tree: Tree, images: Pattern, masks: Pattern, report: Report) 
         report.left_out(bare.get(split, ()), count, f"of {where} have no mask in {whence}")
         report.alone(alone.get(split, ()), whence, where)
     return {split: sorted(splits[split], key=lambda pair: pair.name) for split in sorted(splits)}
+
+
+def match_layout(tree: Tree, images: str, masks: str, report: Report) -> dict[str, list[Pair]]:
+    """As `match_patterns`, of patterns as they are written."""
+    return match_patterns(tree, Pattern.parse(images, "images"), Pattern.parse(masks, "masks"), report)
+
+
+def with_ids(splits: Mapping[str, Sequence[Pair]], lookup: NDArray[np.int16]) -> dict[str, list[FileSample]]:
+    """The samples of pairs whose masks hold ids, by split, see `id_lookup`."""
+    return {split: [pair.with_ids(lookup) for pair in pairs] for split, pairs in splits.items()}
 
 
 def _common_folder(pattern: Pattern, found: Sequence[_Found], split: str) -> str:

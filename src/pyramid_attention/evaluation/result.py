@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..classes import ClassTable
-from ..data.readers.benchmarks import cityscapes
+from ..data.published import CITYSCAPES, CITYSCAPES_CATEGORIES
 from ..files import write_json
 from .boundary import BoundaryCounts
 from .confusion import ConfusionMatrix
@@ -49,11 +49,11 @@ class Evaluation:
         """
         names = self.classes.names
         found = {**summarise(self.confusion.matrix, names), "images": len(self.image_miou)}
-        if names == cityscapes.CLASSES.names:
-            groups = [[names.index(name) for name in group] for group in cityscapes.CATEGORIES.values()]
+        if names == CITYSCAPES.names:
+            groups = [[names.index(name) for name in group] for group in CITYSCAPES_CATEGORIES.values()]
             overlaps = category_iou(self.confusion.matrix, groups)
             found["category_iou"] = plain(mean(overlaps))
-            found["per_category"] = dict(zip(cityscapes.CATEGORIES, map(plain, overlaps), strict=True))
+            found["per_category"] = dict(zip(CITYSCAPES_CATEGORIES, map(plain, overlaps), strict=True))
         if self.boundary is not None:
             overlaps = self.boundary.iou()
             found["boundary_iou"] = plain(mean(overlaps))

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from ..classes import ClassTable
-from ..data.readers.benchmarks import ade20k, cityscapes, voc
+from ..data.published import ADE20K, ADE20K_IDS, CITYSCAPES, CITYSCAPES_IDS, VOC
 from ..data.split_lists import read_names
 from ..errors import UserError, nearest
 from ..images import encode_image, encode_label_map
@@ -63,8 +63,8 @@ VOC_LIST = "ImageSets/Segmentation/test.txt"
 BENCHMARKS = {
     "voc": Benchmark(
         title="PASCAL VOC",
-        classes=voc.CLASSES,
-        ids=range(len(voc.CLASSES)),
+        classes=VOC,
+        ids=range(len(VOC)),
         image=r"(\d{4}_\d{6})",
         # Competition 6 lets a method train on anything; 5, on VOC alone, would exclude backbones from ImageNet.
         result="results/VOC2012/Segmentation/comp6_test_cls/{}.png",
@@ -74,8 +74,8 @@ BENCHMARKS = {
     ),
     "cityscapes": Benchmark(
         title="Cityscapes",
-        classes=cityscapes.CLASSES,
-        ids=cityscapes.IDS,
+        classes=CITYSCAPES,
+        ids=CITYSCAPES_IDS,
         image=r"([^_]+_\d{6}_\d{6})_leftImg8bit",
         result="{}_pred_labelIds.png",
         archive="cityscapes.zip",
@@ -83,8 +83,8 @@ BENCHMARKS = {
     ),
     "ade20k": Benchmark(
         title="ADE20K",
-        classes=ade20k.CLASSES,
-        ids=ade20k.IDS,
+        classes=ADE20K,
+        ids=ADE20K_IDS,
         image=r"(ADE_(?:train|val|test)_\d{8})",
         result="{}.png",
         archive="ade20k.zip",

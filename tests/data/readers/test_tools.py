@@ -206,7 +206,7 @@ def test_labelme_an_image_of_another_size(tmp_path: Path) -> None:
 
 
 def test_labelme_nothing_to_read(tmp_path: Path) -> None:
-    assert "holds no images that labelme has annotated; expected a.jpg" in complaint(tmp_path, "labelme")
+    assert "holds no image with a mask; expected a.jpg" in complaint(tmp_path, "labelme")
     make_image(tmp_path / "a.jpg")
     labelme(tmp_path / "a.json", ("dog", LEFT))
     text(tmp_path / "labels.txt", "dog\ndog\ncat").write_bytes(b"\xff")
@@ -464,7 +464,7 @@ def test_yolo_semantic_masks(tmp_path: Path) -> None:
     make_image(tmp_path / "masks" / "train" / "b.bmp", ids)
     dataset = open_dataset(tmp_path)
     assert dataset.classes.names == ("road", "sky")
-    assert names(dataset) == {"train": ["a"], "val": []}
+    assert names(dataset) == {"train": ["a"]}
     assert mask(dataset)[0] == "1x01000000"
     assert dataset.problems == (
         f"{tmp_path / 'images' / 'train' / 'b.jpg'} has two masks in {tmp_path / 'masks' / 'train'}, b.bmp, b.png;"
@@ -521,11 +521,11 @@ def test_roboflow_what_is_incomplete_and_what_is_wrong(tmp_path: Path) -> None:
     text(valid / "_classes.csv", "Pixel Value, Class\n0, background\n1, dog\n3, cat\n")
     dataset = open_dataset(tmp_path)
     assert dataset.notes == (
-        f"1 of 3 images in {train} have no mask and are left out (c.jpg)",
+        f"1 of 3 images of {train} have no mask in {train} and are left out (c)",
         f"1 masks in {train} have no image and are left out (d_mask.png)",
     )
     assert dataset.problems == (
-        f"{train} holds a.jpg and a.png for one mask; remove one",
+        f"{train} holds a.jpg and a.png: one stem, two files, and only one can be meant; remove one",
         f"{valid / '_classes.csv'} differs from {train / '_classes.csv'}; export all splits at once",
     )
 
@@ -666,7 +666,7 @@ def test_yolo_settings_nested_beyond_all_bounds(tmp_path: Path) -> None:
 
 def test_yolo_no_mask_at_all(tmp_path: Path) -> None:
     yolo(tmp_path, "train: images/train\nval: images/val\nnames: [cat, dog]\nmasks_dir: masks", a="")
-    assert "no image has a mask. 1 of 1 images have no mask in masks" in complaint(tmp_path)
+    assert "holds no image with a mask: 1 of 1 images have no mask in masks" in complaint(tmp_path)
 
 
 def test_yolo_settings_called_dataset_yaml(tmp_path: Path) -> None:

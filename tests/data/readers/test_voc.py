@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from pyramid_attention.classes import IGNORE, voc_colours
-from pyramid_attention.data import READERS, Dataset, fit_masks, open_dataset, readers
+from pyramid_attention.data import READERS, Dataset, fit_masks, open_dataset, published, readers
 from pyramid_attention.data.readers.benchmarks import voc
 from pyramid_attention.data.split_lists import read_names
 from pyramid_attention.data.tree import Tree
@@ -105,13 +105,13 @@ def test_the_archive_is_read_from_any_of_its_folders(tmp_path: Path, up: int) ->
 
 
 def test_classes_are_those_of_the_development_kit() -> None:
-    assert len(voc.CLASSES) == 21
-    assert voc.CLASSES.names[:3] == ("background", "aeroplane", "bicycle")
-    assert voc.CLASSES.names[11] == "diningtable"
-    assert voc.CLASSES.names[15] == "person"
-    assert voc.CLASSES.names[20] == "tvmonitor"
-    assert voc.CLASSES.colours[15] == (192, 128, 128)
-    assert voc.CLASSES.void_colour == (224, 224, 192)
+    assert len(published.VOC) == 21
+    assert published.VOC.names[:3] == ("background", "aeroplane", "bicycle")
+    assert published.VOC.names[11] == "diningtable"
+    assert published.VOC.names[15] == "person"
+    assert published.VOC.names[20] == "tvmonitor"
+    assert published.VOC.colours[15] == (192, 128, 128)
+    assert published.VOC.void_colour == (224, 224, 192)
 
 
 def test_of_two_years_the_later_is_read(tmp_path: Path) -> None:
@@ -432,7 +432,7 @@ def test_no_image_has_a_mask(tmp_path: Path) -> None:
     for file in (home / "SegmentationClass").iterdir():
         file.unlink()
     text = complaint(tmp_path)
-    assert text.startswith(f"{home} holds no image with a mask: 1 of 1 images of ")
+    assert text.startswith(f"{tmp_path} holds no image with a mask: 1 of 1 images of ")
     assert text.endswith(f"; expected {voc.LAYOUT}")
 
 

@@ -31,7 +31,12 @@ class Reader(Protocol):
         """Whether a folder is in this format."""
 
     def read(self, tree: Tree) -> Dataset:
-        """Read a folder; a `UserError` where it is not in this format."""
+        """Read a folder, all but images and masks themselves, which samples read when they are asked to.
+
+        Raises:
+            UserError: it is not in this format, a file of it cannot be understood, or no image has a mask.
+            MissingExtra: a package is needed that is not installed.
+        """
 
 
 READERS: dict[str, Reader] = {
@@ -105,5 +110,6 @@ def _read(path: Path, format: str | None, reading: Reading) -> Dataset:
         raise UserError(f'images= and masks= are patterns of a folder; leave format="{format}" out')
     for name, reader in READERS.items():
         if name != "folder" and not given and (format == name or (format is None and reader.detect(tree))):
+            tree.refuse_loops()
             return replace(reader.read(tree), reading=reading)
     return folder.read(tree, reading)

@@ -5,105 +5,37 @@
         annotations/training/ADE_train_00000001.png     annotations/validation/ADE_val_00000001.png
         objectInfo150.txt  sceneCategories.txt          not read
 
-Masks hold 1 … 150 in the order of `CLASSES`, and 0 for what is no class, which counts nowhere. The order and the names
-are those of objectInfo150.txt (https://github.com/CSAILVision/sceneparsing), of several words for one class the first;
-the colours are its color150, where road and skyscraper share one. The full ADE20K of 3,000 classes is another format.
+Masks hold 1 … 150 in the order of the class table, and 0 for what is no class, which counts nowhere. The full ADE20K
+of 3,000 classes is another format.
 """
 
 from __future__ import annotations
 
-from ....classes import ClassTable
 from ....errors import UserError
-from ...pairing import Report, list_files, match_all
-from ...samples import Dataset, FileSample, Sample, id_lookup
-from ...split_names import split_name
+from ...pairing import Report, match_layout, with_ids
+from ...published import ADE20K, ADE20K_IDS
+from ...samples import Dataset, id_lookup
 from ...tree import Tree
 
 LAYOUT = "ADEChallengeData2016 with images/training/ADE_train_1.jpg and annotations/training/ADE_train_1.png"
-
-NAMES = """
-wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk, person, earth, door,
-table, mountain, plant, curtain, chair, car, water, painting, sofa, shelf, house, sea, mirror, rug, field, armchair,
-seat, fence, desk, rock, wardrobe, lamp, bathtub, railing, cushion, base, box, column, signboard, chest of drawers,
-counter, sand, sink, skyscraper, fireplace, refrigerator, grandstand, path, stairs, runway, case, pool table,
-pillow, screen door, stairway, river, bridge, bookcase, blind, coffee table, toilet, flower, book, hill, bench,
-countertop, stove, palm, kitchen island, computer, swivel chair, boat, bar, arcade machine, hovel, bus, towel,
-light, truck, tower, chandelier, awning, streetlight, booth, television, airplane, dirt track, apparel, pole, land,
-bannister, escalator, ottoman, bottle, buffet, poster, stage, van, ship, fountain, conveyer belt, canopy, washer,
-plaything, swimming pool, stool, barrel, basket, waterfall, tent, bag, minibike, cradle, oven, ball, food, step,
-tank, trade name, microwave, pot, animal, bicycle, lake, dishwasher, screen, blanket, sculpture, hood, sconce, vase,
-traffic light, tray, ashcan, fan, pier, crt screen, plate, monitor, bulletin board, shower, radiator, glass, clock,
-flag
-"""
-CLASSES = ClassTable(
-    names=tuple(NAMES.strip().replace("\n", " ").split(", ")),
-    colours=(
-        *((120, 120, 120), (180, 120, 120), (6, 230, 230), (80, 50, 50), (4, 200, 3), (120, 120, 80)),
-        *((140, 140, 140), (204, 5, 255), (230, 230, 230), (4, 250, 7), (224, 5, 255), (235, 255, 7)),
-        *((150, 5, 61), (120, 120, 70), (8, 255, 51), (255, 6, 82), (143, 255, 140), (204, 255, 4)),
-        *((255, 51, 7), (204, 70, 3), (0, 102, 200), (61, 230, 250), (255, 6, 51), (11, 102, 255)),
-        *((255, 7, 71), (255, 9, 224), (9, 7, 230), (220, 220, 220), (255, 9, 92), (112, 9, 255)),
-        *((8, 255, 214), (7, 255, 224), (255, 184, 6), (10, 255, 71), (255, 41, 10), (7, 255, 255)),
-        *((224, 255, 8), (102, 8, 255), (255, 61, 6), (255, 194, 7), (255, 122, 8), (0, 255, 20)),
-        *((255, 8, 41), (255, 5, 153), (6, 51, 255), (235, 12, 255), (160, 150, 20), (0, 163, 255)),
-        *((140, 140, 140), (250, 10, 15), (20, 255, 0), (31, 255, 0), (255, 31, 0), (255, 224, 0)),
-        *((153, 255, 0), (0, 0, 255), (255, 71, 0), (0, 235, 255), (0, 173, 255), (31, 0, 255)),
-        *((11, 200, 200), (255, 82, 0), (0, 255, 245), (0, 61, 255), (0, 255, 112), (0, 255, 133)),
-        *((255, 0, 0), (255, 163, 0), (255, 102, 0), (194, 255, 0), (0, 143, 255), (51, 255, 0)),
-        *((0, 82, 255), (0, 255, 41), (0, 255, 173), (10, 0, 255), (173, 255, 0), (0, 255, 153)),
-        *((255, 92, 0), (255, 0, 255), (255, 0, 245), (255, 0, 102), (255, 173, 0), (255, 0, 20)),
-        *((255, 184, 184), (0, 31, 255), (0, 255, 61), (0, 71, 255), (255, 0, 204), (0, 255, 194)),
-        *((0, 255, 82), (0, 10, 255), (0, 112, 255), (51, 0, 255), (0, 194, 255), (0, 122, 255)),
-        *((0, 255, 163), (255, 153, 0), (0, 255, 10), (255, 112, 0), (143, 255, 0), (82, 0, 255)),
-        *((163, 255, 0), (255, 235, 0), (8, 184, 170), (133, 0, 255), (0, 255, 92), (184, 0, 255)),
-        *((255, 0, 31), (0, 184, 255), (0, 214, 255), (255, 0, 112), (92, 255, 0), (0, 224, 255)),
-        *((112, 224, 255), (70, 184, 160), (163, 0, 255), (153, 0, 255), (71, 255, 0), (255, 0, 163)),
-        *((255, 204, 0), (255, 0, 143), (0, 255, 235), (133, 255, 0), (255, 0, 235), (245, 0, 255)),
-        *((255, 0, 122), (255, 245, 0), (10, 190, 212), (214, 255, 0), (0, 204, 255), (20, 0, 255)),
-        *((255, 255, 0), (0, 153, 255), (0, 41, 255), (0, 255, 204), (41, 0, 255), (41, 255, 0)),
-        *((173, 0, 255), (0, 245, 255), (71, 0, 255), (122, 0, 255), (0, 255, 184), (0, 92, 255)),
-        *((184, 255, 0), (0, 133, 255), (255, 214, 0), (25, 194, 194), (102, 255, 0), (92, 0, 255)),
-    ),
-    void_name="other objects",
-)
-IDS = range(1, len(CLASSES) + 1)
-"""The id of each class in the masks."""
-FOLDERS = ("training", "validation")
 
 
 def detect(tree: Tree) -> bool:
     """Whether images/ and annotations/ stand here or in ADEChallengeData2016 with files of ADE20K's names."""
     home = _home(tree)
     return home is not None and any(
-        name.startswith("ADE_") for split in FOLDERS for name in tree.names(f"{home}annotations/{split}")
+        file.rpartition("/")[2].startswith("ADE_") for file in tree.images(f"{home}annotations")
     )
 
 
 def read(tree: Tree) -> Dataset:
-    """Read train and val; no image is opened.
-
-    Raises:
-        UserError: it is not ADE20K's layout, or no image has a mask.
-    """
+    """Read train and val; no image is opened."""
     home = _home(tree)
     if home is None:
         raise UserError(f"{tree.root} is not in the layout of ADE20K; expected {LAYOUT}")
-    tree.refuse_loops()
-    lookup = id_lookup(IDS, [0])
-    splits: dict[str, list[Sample]] = {}
     report = Report()
-    for folder in FOLDERS:
-        images, masks = (f"{home}{kind}/{folder}" for kind in ("images", "annotations"))
-        if missing := [str(tree.path(needed)) for needed in (images, masks) if needed not in tree.folders]:
-            report.notes.append(
-                f"the split '{split_name(folder)}' is left out for want of {' and '.join(missing)}; unpack the archive"
-                " again"
-            )
-        elif pairs := match_all(list_files(tree, images, report), list_files(tree, masks, report), report):
-            splits[split_name(folder)] = [FileSample(pair.name, pair.image, pair.mask, lookup) for pair in pairs]
-    if not splits:
-        raise UserError(f"{tree.path(home)} holds no image with a mask{report.first()}; expected {LAYOUT}")
-    return report.dataset("ade20k", tree, CLASSES, splits)
+    pairs = match_layout(tree, f"{home}images/{{split}}/{{id}}.*", f"{home}annotations/{{split}}/{{id}}.*", report)
+    return report.dataset("ade20k", tree, ADE20K, with_ids(pairs, id_lookup(ADE20K_IDS, [0])), LAYOUT)
 
 
 def _home(tree: Tree) -> str | None:

@@ -16,51 +16,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ....classes import IGNORE, ClassTable
+from ....classes import IGNORE
 from ....errors import UserError, nearest
 from ...pairing import Files, Pair, Report, list_files, match, match_all
-from ...samples import ColourSample, Dataset, FileSample, Sample, id_lookup
+from ...published import CAMVID32
+from ...samples import ColourSample, Dataset, Sample, id_lookup
 from ...small_files import read_lines
 from ...split_lists import find_lists, read_names
 from ...tree import Tree, few
 
 LAYOUT = "701_StillsRaw_full/a.png with LabeledApproved_full/a_L.png, or images/a.png, labels/a_P.png and codes.txt"
 
-COLOURS = {
-    "Animal": (64, 128, 64),
-    "Archway": (192, 0, 128),
-    "Bicyclist": (0, 128, 192),
-    "Bridge": (0, 128, 64),
-    "Building": (128, 0, 0),
-    "Car": (64, 0, 128),
-    "CartLuggagePram": (64, 0, 192),
-    "Child": (192, 128, 64),
-    "Column_Pole": (192, 192, 128),
-    "Fence": (64, 64, 128),
-    "LaneMkgsDriv": (128, 0, 192),
-    "LaneMkgsNonDriv": (192, 0, 64),
-    "Misc_Text": (128, 128, 64),
-    "MotorcycleScooter": (192, 0, 192),
-    "OtherMoving": (128, 64, 64),
-    "ParkingBlock": (64, 192, 128),
-    "Pedestrian": (64, 64, 0),
-    "Road": (128, 64, 128),
-    "RoadShoulder": (128, 128, 192),
-    "Sidewalk": (0, 0, 192),
-    "SignSymbol": (192, 128, 128),
-    "Sky": (128, 128, 128),
-    "SUVPickupTruck": (64, 128, 192),
-    "TrafficCone": (0, 0, 64),
-    "TrafficLight": (0, 64, 64),
-    "Train": (192, 64, 128),
-    "Tree": (128, 128, 0),
-    "Truck_Bus": (192, 128, 192),
-    "Tunnel": (64, 0, 64),
-    "VegetationMisc": (192, 192, 0),
-    "Wall": (64, 192, 0),
-}
-CLASSES = ClassTable(tuple(COLOURS), tuple(COLOURS.values()), void_name="Void", void_colour=(0, 0, 0))
-LABELS = {**{colour: label for label, colour in enumerate(CLASSES.colours)}, CLASSES.void_colour: IGNORE}
+LABELS = {**{colour: label for label, colour in enumerate(CAMVID32.colours)}, CAMVID32.void_colour: IGNORE}
 
 
 def detect(tree: Tree) -> bool:
@@ -72,18 +39,12 @@ def detect(tree: Tree) -> bool:
 
 
 def read(tree: Tree) -> Dataset:
-    """Read the lists, or all images as `train`; no image is opened.
-
-    Raises:
-        UserError: it is not this layout, codes.txt is missing or names other classes, a list cannot be read, or no
-            image has a mask.
-    """
+    """Read the lists, or all images as `train`; no image is opened."""
     top = tree.subfolders()
     images_in = top.get("701_stillsraw_full") or top.get("images")
     masks_in = top.get("labeledapproved_full") or top.get("labels")
     if images_in is None or masks_in is None:
         raise UserError(f"{tree.root} is not in the layout of CamVid; expected {LAYOUT}")
-    tree.refuse_loops()
     report = Report()
     images = list_files(tree, images_in, report)
     in_colours, of_ids = (list_files(tree, masks_in, report, ending) for ending in ("_L", "_P"))
@@ -93,12 +54,10 @@ def read(tree: Tree) -> Dataset:
     def sample(pair: Pair) -> Sample:
         if pair.name in in_colours.files:
             return ColourSample(pair.name, pair.image, pair.mask, LABELS)
-        return FileSample(pair.name, pair.image, pair.mask, lookup)
+        return pair.with_ids(lookup)
 
-    splits = {split: [sample(pair) for pair in found] for split, found in pairs.items() if found}
-    if not splits:
-        raise UserError(f"{tree.root} holds no image with a mask{report.first()}; expected {LAYOUT}")
-    return report.dataset("camvid32", tree, CLASSES, splits)
+    splits = {split: [sample(pair) for pair in found] for split, found in pairs.items()}
+    return report.dataset("camvid32", tree, CAMVID32, splits, LAYOUT)
 
 
 def _splits(tree: Tree, images: Files, masks: Files, report: Report) -> dict[str, list[Pair]]:
@@ -120,9 +79,9 @@ def _lookup(codes: Path) -> NDArray[np.int16]:
     """The labels of the ids that codes.txt gives names to, one a line from 0."""
     ids = {name: i for i, name in enumerate(read_lines(codes))}
     for name in ids:
-        if name not in COLOURS and name != CLASSES.void_name:
-            raise UserError(f"{codes} names '{name}', which is no class of CamVid.{nearest(name, COLOURS)}")
-    missing = [name for name in COLOURS if name not in ids]
+        if name not in CAMVID32.names and name != CAMVID32.void_name:
+            raise UserError(f"{codes} names '{name}', which is no class of CamVid.{nearest(name, CAMVID32.names)}")
+    missing = [name for name in CAMVID32.names if name not in ids]
     if missing:
         raise UserError(f"{codes} lacks {few(missing)}; it has one line for each of CamVid's 32 names")
-    return id_lookup([ids[name] for name in COLOURS], [IGNORE, ids.get(CLASSES.void_name, IGNORE)])
+    return id_lookup([ids[name] for name in CAMVID32.names], [IGNORE, ids.get(CAMVID32.void_name, IGNORE)])

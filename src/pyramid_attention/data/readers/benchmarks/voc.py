@@ -16,7 +16,7 @@ keeps the masks of the test list, so that split has no samples.
 Semantic Boundaries Dataset, Hariharan et al., 2011) and VOC's train, without VOC's val. A mask is taken from
 SegmentationClassAug if it is there, then from VOC, then from SBD's .mat files (field GTcls.Segmentation).
 
-A class_names.txt or labelmap.txt beside JPEGImages gives other classes: see `voc_masks`. There, without lists, all
+A class_names.txt or labelmap.txt beside JPEGImages gives other classes: see `mask_tables`. There, without lists, all
 images are the split `train`.
 """
 
@@ -29,23 +29,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ....classes import voc_colours
 from ....errors import UserError, require
+from ...mask_tables import MaskTable, read_table
 from ...pairing import Files, Report, list_files, match, match_all
+from ...published import VOC
 from ...samples import Dataset, MaskFileSample, Sample
 from ...split_lists import lists_below, read_names
 from ...tree import Tree
-from .voc_masks import MaskTable, read_table
 
 LAYOUT = "VOCdevkit/VOC2012 with JPEGImages/a.jpg, SegmentationClass/a.png and ImageSets/Segmentation/train.txt"
 
-NAMES = (
-    "background",
-    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
-    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
-)
-TABLE = MaskTable.of(NAMES, voc_colours(len(NAMES)), by_palette=False)
-CLASSES = TABLE.classes
+TABLE = MaskTable.of(VOC.names, VOC.colours, by_palette=False)
 MASK_FOLDERS = ("segmentationclasspng", "segmentationclass", "segmentationclassaug")
 """The first of them counts: labelme once wrote arrays into SegmentationClass and images into SegmentationClassPNG."""
 AUGMENTED_LISTS = ("trainaug", "train_aug")
@@ -72,7 +66,7 @@ class SbdSample(MaskFileSample):
             raise UserError(f"cannot read {self.mask}: {error.strerror}; check the path") from error
         except Exception as error:  # on a damaged file the reader raises whatever it stumbles over
             raise UserError(f"{self.mask} is no mask of SBD or damaged ({error!r}); unpack SBD again") from error
-        if not np.isin(ids, np.arange(len(CLASSES))).all():
+        if not np.isin(ids, np.arange(len(VOC))).all():
             raise UserError(f"{self.mask} holds ids that are no class of VOC, 0-20; unpack SBD again")
         return ids.astype(np.uint8)
 
@@ -89,15 +83,10 @@ def detect(tree: Tree) -> bool:
 
 
 def read(tree: Tree) -> Dataset:
-    """Read every list in ImageSets/Segmentation, and `train_aug` where SBD's masks are there; no image is opened.
-
-    Raises:
-        UserError: it is not VOC's layout, nothing tells the classes, no image has a mask, or a list cannot be read.
-    """
+    """Read every list in ImageSets/Segmentation, and `train_aug` where SBD's masks are there; no image is opened."""
     homes = _homes(tree)
     if not homes:
         raise UserError(f"{tree.root} is not in the layout of VOC; expected {LAYOUT}")
-    tree.refuse_loops()
     *others, home = homes
     folders = tree.subfolders(home)
     lists = _lists(tree, home)
@@ -111,15 +100,12 @@ def read(tree: Tree) -> Dataset:
     report = Report([f"{tree.path(other)} is left out; {tree.path(home)} is read" for other in others])
     images = list_files(tree, folders["jpegimages"], report)
     masks = list_files(tree, next(folders[name] for name in MASK_FOLDERS if name in folders), report)
-    splits: dict[str, list[Sample]] = {}
     if not lists:
         found = {"train": match_all(images, masks, report)}
     else:
         plain = {split: path for split, path in lists.items() if split not in AUGMENTED_LISTS}
         found = {split: match(read_names(path), images, masks, path, report) for split, path in plain.items()}
-    for split, pairs in found.items():
-        if pairs:
-            splits[split] = [table.sample(pair) for pair in pairs]
+    splits: dict[str, list[Sample]] = {split: [table.sample(pair) for pair in of] for split, of in found.items()}
     if own_table is None:
         of_lists = tree.path(home) / "ImageSets" / "Segmentation"
         report.notes += [
@@ -129,9 +115,7 @@ def read(tree: Tree) -> Dataset:
         ]
         if augmented := _augmented(tree, home, lists, images, masks, report):
             splits["train_aug"] = augmented
-    if not splits:
-        raise UserError(f"{tree.path(home)} holds no image with a mask{report.first()}; expected {LAYOUT}")
-    return report.dataset("voc", tree, table.classes, splits)
+    return report.dataset("voc", tree, table.classes, splits, LAYOUT)
 
 
 def _inside(folder: str, name: str) -> str:

@@ -6,6 +6,7 @@ What the readers of instance (`coco`) and of panoptic annotations (`coco_panopti
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -72,19 +73,31 @@ class Image(NamedTuple):
 
 @dataclass
 class Findings(Report):
-    """What is gathered over the files of all splits; `broken` are those of the problems that are whole files."""
+    """What is gathered over the files of all splits; `source` names them, for messages."""
 
     categories: dict[int, dict[str, Any]] = field(default_factory=dict)
-    broken: list[str] = field(default_factory=list)
+    source: str = ""
 
-    def tables(self, path: Path) -> dict[str, list[Any]] | None:
-        """What `read_tables` reads; None where the file is broken, so that those of other splits are looked at too."""
-        try:
-            return read_tables(path)
-        except UserError as error:
-            self.broken.append(str(error))
-            self.problems.append(str(error))
-            return None
+    def files(
+        self, tree: Tree, kind: str, layout: str
+    ) -> Iterator[tuple[str, str, dict[str, list[Any]], dict[Any, Image]]]:
+        """Each annotation file that is not broken: its split, its path, what it holds, and its images by id.
+
+        Raises:
+            UserError: there is none, or two are of one split.
+        """
+        files = annotation_files(tree, kind)
+        if not files:
+            raise UserError(f"{tree.root} holds no annotation file as COCO names it; expected {layout}")
+        self.source = f"the categories of {', '.join(str(tree.path(file)) for _, file in files.values())}"
+        for split, (tag, file) in files.items():
+            try:
+                data = read_tables(tree.path(file))
+            except UserError as error:  # those of other splits are looked at too
+                self.problems.append(str(error))
+                continue
+            self.declare(tree.path(file), data["categories"])
+            yield split, file, data, self.images(tree, split, tag, file, data["images"])
 
     def declare(self, path: Path, entries: list[dict[str, Any]]) -> None:
         """Take in the categories of a file."""

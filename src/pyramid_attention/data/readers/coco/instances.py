@@ -45,27 +45,15 @@ def detect(tree: Tree) -> bool:
 
 
 def read(tree: Tree) -> Dataset:
-    """Read every annotation file; no image is opened.
-
-    Raises:
-        UserError: pycocotools is not installed, an annotation file is missing or cut short, or no image is there.
-    """
+    """Read every annotation file; no image is opened."""
     require("reading COCO's outlines", "pycocotools")
-    tree.refuse_loops()
-    files = annotation_files(tree, "instances")
-    if not files:
-        raise UserError(f"{tree.root} holds no annotation file as COCO names it; expected {LAYOUT}")
     found = Findings()
     overhang = Overhang()
     labels: dict[int, int] = {}  # of each category; complete before the first mask is read
     splits = {}
     used: set[int] = set()
-    for split, (tag, file) in files.items():
+    for split, file, data, images in found.files(tree, "instances", LAYOUT):
         path = tree.path(file)
-        if (data := found.tables(path)) is None:
-            continue
-        found.declare(path, data["categories"])
-        images = found.images(tree, split, tag, file, data["images"])
         outlines = _outlines(path, data, images, found, overhang)
         used |= {outline.category for listed in outlines.values() for outline in listed}
         splits[split] = [
@@ -75,21 +63,12 @@ def read(tree: Tree) -> Dataset:
         bare = [photo.name for i, photo in images.items() if not outlines[i]]
         if bare:
             found.notes.append(f"{len(bare)} images of {path} show no object and are all background ({few(bare)})")
-    if not any(splits.values()):
-        nothing = f"{tree.root} holds none of the images that its annotation files list; expected {LAYOUT}"
-        raise UserError(" … ".join(found.broken) or nothing)
     names, by_category = background_first(found.classes(used))
     labels |= by_category
-    try:
-        classes = ClassTable.of(names)
-    except UserError as error:
-        raise UserError(
-            f"the categories of {', '.join(str(tree.path(p)) for _, p in files.values())}: {error}"
-        ) from None
     if annotation_files(tree, "panoptic"):
         found.notes.append(f"{tree.root} has panoptic masks too, which --format coco-panoptic reads")
     found.notes += overhang.notes(tree.root)
-    return found.dataset("coco", tree, classes, splits)
+    return found.dataset("coco", tree, ClassTable.of(names, source=found.source), splits, LAYOUT)
 
 
 class Outline(NamedTuple):

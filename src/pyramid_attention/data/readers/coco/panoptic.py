@@ -36,40 +36,23 @@ def detect(tree: Tree) -> bool:
 
 
 def read(tree: Tree) -> Dataset:
-    """Read every annotation file; no image is opened.
-
-    Raises:
-        UserError: an annotation file is missing or cut short, or there are no images or no PNGs.
-    """
-    tree.refuse_loops()
-    files = annotation_files(tree, "panoptic")
-    if not files:
-        raise UserError(f"{tree.root} holds no annotation file as COCO names it; expected {LAYOUT}")
+    """Read every annotation file; no image is opened."""
     found = Findings()
     labels: dict[int, int] = {}  # of each category; complete before the first mask is read
-    splits = {}
-    for split, (tag, file) in files.items():
-        if (data := found.tables(tree.path(file))) is None:
-            continue
-        found.declare(tree.path(file), data["categories"])
-        images = found.images(tree, split, tag, file, data["images"])
-        splits[split] = _samples(tree, file, data["annotations"], images, found, labels)
-    if not any(splits.values()):
-        nothing = f"{tree.root} holds no images with panoptic masks; expected {LAYOUT}"
-        raise UserError(" … ".join(found.broken) or nothing)
+    splits = {
+        split: _samples(tree, file, data["annotations"], images, found, labels)
+        for split, file, data, images in found.files(tree, "panoptic", LAYOUT)
+    }
+    found.refuse_empty(tree, splits, LAYOUT)
     order = sorted(found.categories)
     labels |= {category: i for i, category in enumerate(order)}
     colours: list[Any] = [found.categories[category].get("color") for category in order]
-    try:
-        classes = ClassTable.of(
-            [found.categories[category]["name"] for category in order],
-            colours if all(isinstance(colour, list) and len(colour) == 3 for colour in colours) else None,
-        )
-    except UserError as error:
-        raise UserError(
-            f"the categories of {', '.join(str(tree.path(p)) for _, p in files.values())}: {error}"
-        ) from None
-    return found.dataset("coco-panoptic", tree, classes, splits)
+    classes = ClassTable.of(
+        [found.categories[category]["name"] for category in order],
+        colours if all(isinstance(colour, list) and len(colour) == 3 for colour in colours) else None,
+        found.source,
+    )
+    return found.dataset("coco-panoptic", tree, classes, splits, LAYOUT)
 
 
 def _samples(

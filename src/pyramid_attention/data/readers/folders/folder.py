@@ -6,23 +6,22 @@ masks mean is found by reading them all (`meaning`), unless `dataset.yaml` or a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from ....errors import NoPairs, UserError
-from ...class_lists import ClassList, find_class_lists
+from ...assembly import assemble
+from ...class_lists import find_class_lists
 from ...finding import Finder, Found
-from ...mask_survey import Masks, make_samples
-from ...meaning import Meaning
 from ...pairing import UNSPLIT, Pair, Report, match_patterns
 from ...patterns import Pattern, is_pattern
 from ...reading import FOUND, Reading
 from ...samples import Dataset
+from ...settings import read_settings
 from ...split_lists import find_lists, split_by_lists
 from ...split_names import WORD, split_name
 from ...tree import Tree
-from .settings import Settings, read_settings
 
 LAYOUT = "images and masks in folders, such as images/train/a.jpg with masks/train/a.png"
 
@@ -60,49 +59,6 @@ def read(tree: Tree, reading: Reading = FOUND) -> Dataset:
     splits = _splits(tree, pairs, report)
     objects = masks.has_many and "class" not in masks.names
     return assemble("folder", tree.root, splits, reading, settings, lists, report, objects)
-
-
-def assemble(
-    format: str,
-    root: Path,
-    splits: Mapping[str, Sequence[Pair]],
-    reading: Reading,
-    settings: Settings,
-    lists: Sequence[ClassList],
-    report: Report,
-    objects: bool = False,
-) -> Dataset:
-    """The data set of pairs, when it has been found what their masks mean.
-
-    Args:
-        format, root: see `Dataset`.
-        splits: pairs by split.
-        reading, settings, lists: what is known of what the masks mean, the first that knows it counts.
-        report: what has been said so far.
-        objects: whether masks show one object each, so that not all need be read.
-
-    Raises:
-        UserError: the masks' values are no classes, or no mask can be read.
-    """
-    pairs = [pair for of in splits.values() for pair in of]
-    files = [mask for pair in pairs for mask in pair.masks]
-    meaning = Meaning.from_dict(reading.meaning) if reading.meaning is not None else settings.meaning(files)
-    if meaning is None:
-        labels = {mask: label for pair in pairs for mask, label in zip(pair.masks, pair.labels, strict=False) if label}
-        masks = Masks(root, files, objects)
-        meaning = masks.find(lists, labels, settings.void)
-        report.notes += masks.notes
-    majority = reading.annotators == "majority"
-    return Dataset(
-        format,
-        root,
-        meaning.classes,
-        {split: make_samples(of, meaning, majority) for split, of in splits.items()},
-        tuple(dict.fromkeys(report.notes)),
-        tuple(report.problems),
-        replace(reading, meaning=meaning.to_dict()),
-        {pair.name: pair.group for pair in pairs if pair.group},
-    )
 
 
 def _found(tree: Tree, images: str | None, masks: str | None) -> Found:

@@ -8,15 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from ....errors import UserError
+from ...assembly import assemble
 from ...class_lists import find_class_lists
 from ...pairing import Pair, Report
 from ...reading import FOUND, Reading
 from ...samples import Dataset
+from ...settings import read_settings
 from ...small_files import read_table
 from ...split_names import split_name
 from ...tree import Tree, few, stem
-from .folder import assemble
-from .settings import read_settings
 
 HEADINGS = ("image", "mask", "split", "group")
 

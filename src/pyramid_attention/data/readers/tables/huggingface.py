@@ -14,27 +14,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ....errors import UserError, require
-from ....images import MaskValues, decode_image, image_size, read_mask_values
+from ...assembly import assemble
 from ...class_lists import find_class_lists
 from ...families import role
-from ...mask_survey import Masks, OneMask, reader_of
+from ...mask_survey import Masks, reader_of
 from ...pairing import MASK_SUFFIXES, Pair, Report
+from ...parquet import Cell, CellSample, cells_of, has_masks
 from ...reading import FOUND
 from ...samples import Dataset
+from ...settings import read_settings
 from ...small_files import read_table, read_text
 from ...split_names import SPLITS, WORD, split_name
 from ...tree import Tree, stem, suffix_of
-from ..folders.folder import assemble
-from ..folders.settings import read_settings
 
 LAYOUT = "metadata.jsonl with file_name and mask beside the images, or Parquet files with columns of images and masks"
 METADATA = ("metadata.jsonl", "metadata.csv")
@@ -42,19 +38,14 @@ METADATA = ("metadata.jsonl", "metadata.csv")
 
 def detect(tree: Tree) -> bool:
     """Whether metadata names masks, or a Parquet file has two columns of images."""
-    return bool(_metadata(tree)) or any(_columns(tree.path(file)) for file in _parquet(tree)[:1])
+    return bool(_metadata(tree)) or any(has_masks(tree.path(file)) for file in _parquet(tree)[:1])
 
 
 def read(tree: Tree) -> Dataset:
-    """Read metadata or Parquet files; masks are decoded to find what they mean.
-
-    Raises:
-        UserError: there are neither, no image has a mask, or the masks' values are no classes.
-        MissingExtra: pyarrow is needed and not installed.
-    """
-    tree.refuse_loops()
+    """Read metadata or Parquet files; masks are decoded to find what they mean."""
     report = Report()
     settings = read_settings(tree.path("dataset.yaml"))
+    lists = find_class_lists(tree, "")
     if metadata := _metadata(tree):
         splits: dict[str, list[Pair]] = {}
         for file, rows in metadata.items():
@@ -62,25 +53,24 @@ def read(tree: Tree) -> Dataset:
             split = split_name(folder.rpartition("/")[2])
             pairs = _pairs(tree, f"{folder}/" if folder else "", file, rows, report)
             splits.setdefault(split if split in SPLITS else "train", []).extend(pairs)
-        if not any(splits.values()):
-            raise UserError(f"{tree.root} names no image with a mask that is there{report.first()}")
-        lists = find_class_lists(tree, "")
+        report.refuse_empty(tree, splits, LAYOUT)
         return replace(assemble("huggingface", tree.root, splits, FOUND, settings, lists, report), reading=FOUND)
-    if not _parquet(tree):
-        raise UserError(f"{tree.root} is no data set of Hugging Face; expected {LAYOUT}")
     require("reading Parquet files", "pyarrow")
-    rows_of = {split: cells for split, cells in _cells(tree).items() if cells}
-    every = [mask for cells in rows_of.values() for _, mask in cells]
-    if not every:
-        raise UserError(f"{tree.root}: no Parquet file has a column of images and one of masks; expected {LAYOUT}")
-    masks = Masks(tree.root, every, read=lambda cell: cell.values())
-    meaning = masks.find(find_class_lists(tree, ""), void=settings.void)
+    cells: dict[str, list[tuple[Cell, Cell]]] = {}
+    for name in _parquet(tree):
+        said = WORD.search(name)
+        cells.setdefault(split_name(said[0]) if said is not None else "train", []).extend(cells_of(tree.path(name)))
+    report.refuse_empty(tree, cells, LAYOUT)
+    masks = Masks(tree.root, [mask for of in cells.values() for _, mask in of], Cell.values)
+    meaning = masks.find(lists, void=settings.void)
     report.notes += masks.notes
-    meant = reader_of(meaning)(Pair("", Path(), Path()), Path(), "")
-    samples = {
-        split: [CellSample(mask.name, image, mask, meant) for image, mask in cells] for split, cells in rows_of.items()
-    }
-    return report.dataset("huggingface", tree, meaning.classes, samples)
+    meant = reader_of(meaning)(Pair("", tree.root, tree.root), tree.root, "")
+    samples = {split: [CellSample(mask.name, image, mask, meant) for image, mask in of] for split, of in cells.items()}
+    return report.dataset("huggingface", tree, meaning.classes, samples, LAYOUT)
+
+
+def _parquet(tree: Tree) -> list[str]:
+    return tree.below("", {".parquet"})
 
 
 # Metadata
@@ -113,7 +103,7 @@ def _mask_column(row: dict[str, Any]) -> str | None:
 
 
 def _pairs(tree: Tree, folder: str, file: str, rows: Sequence[dict[str, Any]], report: Report) -> list[Pair]:
-    column = _mask_column(rows[0])
+    column = _mask_column(rows[0]) or ""
     pairs, lacking = [], []
     for row in rows:
         image, mask = (f"{folder}{row.get(name) or ''}" for name in ("file_name", column))
@@ -124,110 +114,3 @@ def _pairs(tree: Tree, folder: str, file: str, rows: Sequence[dict[str, Any]], r
             lacking.append(row.get("file_name"))
     report.left_out(lacking, len(rows), f"of {tree.path(file)} lack their file or their mask's")
     return sorted(pairs)
-
-
-# Parquet
-
-
-@dataclass(frozen=True)
-class Cell:
-    """An image in a Parquet file: the file, its row group, and the row and column in it."""
-
-    file: Path
-    group: int
-    row: int
-    column: str
-
-    def __str__(self) -> str:
-        return f"{self.file} (row {self.row} of group {self.group}, {self.column})"
-
-    @property
-    def name(self) -> str:
-        """Of the sample."""
-        return f"{self.file.stem}-{self.group}-{self.row:06}"
-
-    def content(self) -> bytes:
-        """The bytes of the image file."""
-        value = _group(self.file, self.group, self.column)[self.row].as_py()
-        if not isinstance(value, dict) or not value.get("bytes"):
-            raise UserError(f"{self} holds no image; store images with their bytes")
-        return bytes(value["bytes"])
-
-    def values(self) -> MaskValues:
-        """The values of a mask."""
-        return read_mask_values(str(self), self.content())
-
-
-@lru_cache(maxsize=8)
-def _group(file: Path, group: int, column: str) -> Any:
-    import pyarrow.parquet as pq
-
-    return pq.ParquetFile(file).read_row_group(group, columns=[column])[column]
-
-
-def _parquet(tree: Tree) -> list[str]:
-    return tree.below("", {".parquet"})
-
-
-def _columns(path: Path) -> tuple[str, str] | None:
-    """The columns of images and of masks of a Parquet file; None where it has not both."""
-    require("reading Parquet files", "pyarrow")
-    import pyarrow.parquet as pq
-
-    try:
-        fields = list(pq.read_schema(path))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is no Parquet file or damaged ({error}); download it again") from None
-    names = [one.name for one in fields if any(one.type.field(i).name == "bytes" for i in range(one.type.num_fields))]
-    masks = [name for name in names if role(name) == "mask"]
-    images = [name for name in names if name not in masks and role(name) != "other"]
-    return (images[0], masks[0]) if images and masks else None
-
-
-def _cells(tree: Tree) -> dict[str, list[tuple[Cell, Cell]]]:
-    """The cells of images and masks by split, which the names of the files tell."""
-    import pyarrow.parquet as pq
-
-    found: dict[str, list[tuple[Cell, Cell]]] = {}
-    for name in _parquet(tree):
-        path = tree.path(name)
-        if (columns := _columns(path)) is None:
-            continue
-        said = WORD.search(name)
-        split = split_name(said[0]) if said is not None else "train"
-        metadata = pq.read_metadata(path)
-        for group in range(metadata.num_row_groups):
-            for row in range(metadata.row_group(group).num_rows):
-                image, mask = (Cell(path, group, row, column) for column in columns)
-                found.setdefault(split, []).append((image, mask))
-    return found
-
-
-@dataclass(frozen=True, eq=False)
-class CellSample:
-    """An image and its mask in a Parquet file; `meant` knows what the mask's values mean."""
-
-    name: str
-    image: Cell
-    mask: Cell
-    meant: OneMask
-
-    def read_image(self) -> NDArray[np.uint8]:
-        """The image, H×W×3 uint8 RGB, upright.
-
-        Raises:
-            UserError: it is damaged or no image.
-        """
-        return decode_image(self.image.content(), str(self.image))
-
-    def read_mask(self) -> NDArray[np.uint8]:
-        """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where void.
-
-        Raises:
-            UserError: it is damaged, holds what is no class, or has another size than its image.
-        """
-        labels = self.meant.translate(self.mask.values())
-        size = image_size(str(self.image), self.image.content())
-        if labels.shape != size:
-            raise UserError(f"{self.mask} is {labels.shape[1]}×{labels.shape[0]} pixels, its image {size[1]}×{size[0]}")
-        return labels

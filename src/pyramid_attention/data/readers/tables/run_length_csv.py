@@ -65,11 +65,7 @@ def _table(tree: Tree) -> tuple[Path, _Columns, list[list[str]]] | None:
 
 
 def read(tree: Tree) -> Dataset:
-    """Read the table; no image is opened.
-
-    Raises:
-        UserError: there is no such table, or no image that it names.
-    """
+    """Read the table; no image is opened."""
     found = _table(tree)
     if found is None:
         raise UserError(f"{tree.root} holds no table of run lengths; expected {LAYOUT}")
@@ -89,15 +85,13 @@ def read(tree: Tree) -> Dataset:
             masks[by_name[image]].append((label, row[columns.runs]))
     report = Report()
     report.left_out(sorted(absent), len(masks) + len(absent), f"that {path} names are not below {tree.root}")
-    if not masks:
-        raise UserError(f"{path} names no image that is below {tree.root}{report.first()}")
     names = sorted({label for of in masks.values() for label, _ in of}, key=lambda name: (len(name), name))
     labels = {name: number for number, name in enumerate(names, 1)}
     classes = ClassTable.of(["background", *(f"class {name}" if name.isdecimal() else name for name in names)])
     samples = [
         RunLengthSample(stem(file), tree.path(file), path, tuple(of), labels) for file, of in sorted(masks.items())
     ]
-    return report.dataset("rle-csv", tree, classes, {"train": samples})
+    return report.dataset("rle-csv", tree, classes, {"train": samples}, LAYOUT)
 
 
 @dataclass(frozen=True, eq=False)

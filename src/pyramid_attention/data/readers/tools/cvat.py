@@ -6,7 +6,7 @@
     SegmentationClass/a.png                 colours of the classes
     JPEGImages/a.jpg                        only where the export was made with "save images"; or images/, or beside
 
-What labelmap.txt says and how masks are read by it: see `voc_masks`. Unlike `voc`, the images may lie elsewhere.
+What labelmap.txt says and how masks are read by it: see `mask_tables`. Unlike `voc`, the images may lie elsewhere.
 
 Format: https://docs.cvat.ai/docs/dataset_management/formats/format-smask (written by Datumaro's VOC converter).
 """
@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from ....errors import UserError
 from ...families import role
+from ...mask_tables import read_table
 from ...pairing import Report, list_files, match, match_all
 from ...samples import Dataset, Sample
 from ...split_lists import lists_below, read_names
 from ...tree import Tree, few
-from ..benchmarks.voc_masks import read_table
 
 LAYOUT = "labelmap.txt with SegmentationClass/a.png, ImageSets/Segmentation/default.txt and JPEGImages/a.jpg"
 
@@ -30,15 +30,10 @@ def detect(tree: Tree) -> bool:
 
 
 def read(tree: Tree) -> Dataset:
-    """Read every split listed in `ImageSets/Segmentation`, without lists all as `train`; no image is opened.
-
-    Raises:
-        UserError: labelmap.txt, the lists, the masks or the images are missing or cannot be understood.
-    """
+    """Read every split listed in `ImageSets/Segmentation`, without lists all as `train`; no image is opened."""
     table = read_table(tree.root)
     if table is None or "SegmentationClass" not in tree.folders:
         raise UserError(f"{tree.root} is not in the layout of CVAT's masks; expected {LAYOUT}")
-    tree.refuse_loops()
     report = Report()
     images = list_files(tree, _image_folder(tree), report)
     masks = list_files(tree, "SegmentationClass", report)
@@ -51,11 +46,9 @@ def read(tree: Tree) -> Dataset:
         names = read_names(path)
         listed |= set(names)
         splits[split] = [table.sample(pair) for pair in match(names, images, masks, path, report)]
-    if not any(splits.values()):
-        raise UserError(f"{tree.root} holds no image with a mask{report.first()}; expected {LAYOUT}")
     if lists and (extra := [name for name in masks.files if name not in listed]):
         report.notes.append(f"{len(extra)} masks in {masks.folder} are in no list and are left out ({few(extra)})")
-    return report.dataset("cvat", tree, table.classes, splits)
+    return report.dataset("cvat", tree, table.classes, splits, LAYOUT)
 
 
 def _image_folder(tree: Tree) -> str:

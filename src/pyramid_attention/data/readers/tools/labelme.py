@@ -75,12 +75,7 @@ def _split(file: str) -> tuple[str, str]:
 
 
 def read(tree: Tree) -> Dataset:
-    """Read every JSON file; no image is opened.
-
-    Raises:
-        UserError: `labels.txt` cannot be read, or there are no annotated images.
-    """
-    tree.refuse_loops()
+    """Read every JSON file; no image is opened."""
     root = tree.root
     found = _Findings(tree)
     splits: dict[str, list[Annotated]] = {}
@@ -92,15 +87,13 @@ def read(tree: Tree) -> Dataset:
             found.problems.append(f"{first} and {root / file} are both {stem(name)} of {split}; rename one of them")
         elif (one := found.annotated(stem(name), root / file)) is not None:
             splits.setdefault(split, []).append(one)
-    if not splits:
-        raise UserError(f"{root} holds no images that labelme has annotated; expected {LAYOUT}")
     extra = [os.path.relpath(path, root) for path in sorted(found.on_disk - set(found.takers))]
     if extra:
         found.notes.append(f"{len(extra)} images in {root} have no JSON file and are left out ({few(extra)})")
     found.say()
     names = tree.path("labels.txt")
     declared = {name: name for name in read_lines(names) if name != VOID} if names.exists() else None
-    return found.finish("labelme", tree, splits, declared, str(names))
+    return found.finish("labelme", tree, splits, declared, str(names), LAYOUT)
 
 
 class _Findings(Annotations):

@@ -28,7 +28,7 @@ from ...outlines import Shape, Stamp, as_points, declared_size
 from ...run_lengths import unpack
 from ...samples import Dataset
 from ...small_files import read_json
-from ...tree import Tree, few, stem
+from ...tree import Tree, stem
 
 LAYOUT = "a JSON export of Label Studio, a list of tasks with data and annotations, and the images"
 PAINTED = re.compile(r"(?:.*/)?task-(\d+)-annotation-(\d+)-by-.*?-tag-(.+?)-(\d+)\.png")
@@ -53,12 +53,7 @@ def _export(tree: Tree) -> str | None:
 
 
 def read(tree: Tree) -> Dataset:
-    """Read the export; no image is opened.
-
-    Raises:
-        UserError: there is no such export, or none of its tasks has an image here.
-    """
-    tree.refuse_loops()
+    """Read the export; no image is opened."""
     export = _export(tree)
     tasks = read_json(tree.path(export)) if export is not None else None
     if not isinstance(tasks, list):
@@ -97,17 +92,14 @@ def read(tree: Tree) -> Dataset:
     found.left_out(absent, len(tasks), f"of {tree.path(export or '')} are not below {tree.root}")
     found.left_out(bare, len(tasks), f"of {tree.path(export or '')} have no annotation")
     found.notes += [f"{count} regions of the type {kind} are left out" for kind, count in sorted(left_out.items())]
-    if not annotated:
-        raise UserError(f"{tree.root}: no task of {export} has an image here ({few(absent)}); put the images there")
     annotated.sort(key=lambda one: one.name)
-    return found.finish("labelstudio", tree, {"train": annotated}, None, str(tree.path(export or "")))
+    return found.finish("labelstudio", tree, {"train": annotated}, None, str(tree.path(export or "")), LAYOUT)
 
 
 def _regions(entry: dict[str, Any], left_out: Counter[str]) -> list[Named]:
     """The regions that a result stands for: none for choices and texts, and for kinds that are left out."""
     kind, value = str(entry.get("type", "")), entry.get("value")
-    names = value.get(kind) if isinstance(value, dict) else None
-    if not names or not kind.endswith("labels"):
+    if not isinstance(value, dict) or not (names := value.get(kind)) or not kind.endswith("labels"):
         return []
     height, width = entry["original_height"], entry["original_width"]
     region: Shape | Stamp

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from ....classes import IGNORE, ClassTable
 from ....errors import UserError
-from ...pairing import Pair, Report
-from ...samples import Dataset, FileSample, Sample, id_lookup
+from ...pairing import UNSPLIT, Report, match_layout, with_ids
+from ...samples import Dataset, FileSample, id_lookup
 from ...small_files import read_table
-from ...split_names import split_name
-from ...tree import Tree, stem
+from ...split_names import SPLITS, split_name
+from ...tree import Tree
 
 LAYOUT = "train/_classes.csv with train/a.jpg and train/a_mask.png, valid/ and test/ alike"
 TABLE = "_classes.csv"
@@ -31,13 +31,8 @@ def detect(tree: Tree) -> bool:
 
 
 def read(tree: Tree) -> Dataset:
-    """Read every split found; no image is opened.
-
-    Raises:
-        UserError: no split is found, or a table of classes cannot be understood.
-    """
-    tree.refuse_loops()
-    splits: dict[str, list[Sample]] = {}
+    """Read every split found; no image is opened."""
+    splits: dict[str, list[FileSample]] = {}
     report = Report()
     tables: dict[Path, dict[int, str]] = {}
     folders = _folders(tree)
@@ -47,48 +42,17 @@ def read(tree: Tree) -> Dataset:
         first, known = next(iter(tables.items()))
         if names != known:
             report.problems.append(f"{table} differs from {first}; export all splits at once")
-        lookup = id_lookup(sorted(names), [IGNORE])
-        splits[split] = [FileSample(pair.name, pair.image, pair.mask, lookup) for pair in _pairs(tree, folder, report)]
+        start = f"{folder}/" if folder else ""
+        pairs = match_layout(tree, f"{start}{{id}}.*", f"{start}{{id}}{ENDING}", report)
+        splits[split] = with_ids(pairs, id_lookup(sorted(names), [IGNORE])).get(UNSPLIT, [])
     report.notes += [
         f"{tree.path(folder)} is left out, for it has no {TABLE}; copy that of another split there"
         for name, folder in tree.subfolders().items()
-        if folders
-        and "" not in folders.values()
-        and folder not in folders.values()
-        and split_name(name) in ("train", "val", "test")
+        if folders and "" not in folders.values() and folder not in folders.values() and split_name(name) in SPLITS
     ]
-    if not any(splits.values()):
-        raise UserError(f"{tree.root} holds no images with masks as Roboflow exports them; expected {LAYOUT}")
-    path, names = next(iter(tables.items()))
-    try:
-        classes = ClassTable.of([names[value] for value in sorted(names)])
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    return report.dataset("roboflow", tree, classes, splits)
-
-
-def _pairs(tree: Tree, folder: str, report: Report) -> list[Pair]:
-    """The images of a folder with the masks beside them."""
-    start = len(folder) + 1 if folder else 0
-    files = tree.images(folder)
-    stems = {stem(file) for file in files}
-    masks = {file.removesuffix(ENDING): file for file in files if file.endswith(ENDING)}
-    masks = {name: mask for name, mask in masks.items() if name in stems or stem(mask) + "_mask" not in stems}
-    images: dict[str, str] = {}
-    for file in files:
-        if file not in masks.values() and images.setdefault(stem(file), file) != file:
-            names = f"{images[stem(file)][start:]} and {file[start:]}"
-            report.problems.append(f"{tree.path(folder)} holds {names} for one mask; remove one")
-    bare = [file[start:] for name, file in images.items() if name not in masks]
-    report.left_out(bare, len(images), f"in {tree.path(folder)} have no mask")
-    report.alone(
-        [mask[start:] for name, mask in masks.items() if name not in images], tree.path(folder), tree.path(folder)
-    )
-    return [
-        Pair(name[start:], tree.path(file), tree.path(masks[name]))
-        for name, file in sorted(images.items())
-        if name in masks
-    ]
+    path, names = next(iter(tables.items()), (tree.root, {0: ""}))
+    classes = ClassTable.of([names[i] for i in sorted(names)], source=path)
+    return report.dataset("roboflow", tree, classes, splits, LAYOUT)
 
 
 def _folders(tree: Tree) -> dict[str, str]:

@@ -39,12 +39,7 @@ def _folders(tree: Tree) -> list[str]:
 
 
 def read(tree: Tree) -> Dataset:
-    """Read every annotation file; no image is opened.
-
-    Raises:
-        UserError: meta.json is missing or cannot be understood, or no image is annotated.
-    """
-    tree.refuse_loops()
+    """Read every annotation file; no image is opened."""
     meta = read_json_object(tree.path("meta.json"))
     classes = meta.get("classes")
     if not isinstance(classes, list) or not all(isinstance(entry, dict) and "title" in entry for entry in classes):
@@ -71,11 +66,9 @@ def read(tree: Tree) -> Dataset:
             else:
                 splits.setdefault(split, []).append(one)
         found.left_out(bare, len(images), f"in {tree.path(folder)} have no annotation")
-    if not splits:
-        raise UserError(f"{tree.root} holds no image that Supervisely has annotated; expected {LAYOUT}")
     found.notes += [f"{count} objects of the type {kind} are left out" for kind, count in sorted(left_out.items())]
     declared = {str(entry["title"]): str(entry["title"]) for entry in classes}
-    return found.finish("supervisely", tree, splits, declared, str(tree.path("meta.json")))
+    return found.finish("supervisely", tree, splits, declared, str(tree.path("meta.json")), LAYOUT)
 
 
 def _annotated(tree: Tree, name: str, image: str, file: str, found: Annotations, left_out: Counter[str]) -> Annotated:

@@ -53,15 +53,10 @@ def detect(tree: Tree) -> bool:
 
 
 def read(tree: Tree) -> Dataset:
-    """Read every split that data.yaml names; no image is opened, but every label file is.
-
-    Raises:
-        UserError: data.yaml is missing or cannot be understood, or no images are there.
-    """
+    """Read every split that data.yaml names; no image is opened, but every label file is."""
     path = _settings_file(tree)
     if path is None:
         raise UserError(f"{tree.root} has no data.yaml; expected {LAYOUT}")
-    tree.refuse_loops()
     settings, names = _settings(path)
     found = _Findings(source=path, base=_base(path, settings))
     images = {split: found.images(split, settings[split]) for split in SPLITS if settings.get(split)}
@@ -70,14 +65,8 @@ def read(tree: Tree) -> Dataset:
             f"{path}: none of its splits has images; correct path, train and val. " + " ".join(found.problems)
         )
     masks_dir = settings.get("masks_dir")
-    try:
-        if masks_dir is None:
-            listed, labels = background_first(names)
-            classes = ClassTable.of(listed)
-        else:
-            classes = ClassTable.of(list(names.values()))
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+    listed, labels = background_first(names)
+    classes = ClassTable.of(listed if masks_dir is None else list(names.values()), source=path)
     splits: dict[str, list[Any]] = {}
     for split, by_name in images.items():
         if not by_name:
@@ -87,10 +76,8 @@ def read(tree: Tree) -> Dataset:
         else:
             lookup = _lookup(path, names, settings.get("label_mapping"))
             splits[split] = found.masked(str(masks_dir), by_name, classes, lookup)
-    if not any(splits.values()) and not found.problems:
-        raise UserError(f"{path}: no image has a mask. " + " ".join(found.notes))
     found.notes += [*found.orphans(), *found.overhang.notes(tree.root)]
-    return found.dataset("yolo", tree, classes, splits)
+    return found.dataset("yolo", tree, classes, splits, LAYOUT)
 
 
 # data.yaml

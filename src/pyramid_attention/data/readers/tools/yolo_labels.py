@@ -62,8 +62,10 @@ class YoloSample(ImageFileSample):
         polygons, faults = read_polygons(self.source, self.labels) if self.source is not None else ([], [])
         if faults:
             raise UserError(f"{self.source}: {faults[0]}; correct or remove it")
-        shapes = [Shape(label, points * (width, height)) for label, points in polygons]
-        return draw((height, width), sorted(shapes, key=lambda shape: -_area(shape.points)))
+        shapes = sorted(
+            ((label, points * (width, height)) for label, points in polygons), key=lambda one: -_area(one[1])
+        )
+        return draw((height, width), [Shape(label, points) for label, points in shapes])
 
 
 def _area(points: Points) -> float:

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from ....classes import IGNORE, ClassTable, Colour
-from ....errors import UserError, nearest
-from ....images import read_image, read_label_map
-from ...mask_files import ARRAY_SUFFIXES
-from ...meaning import Meaning
-from ...small_files import read_yaml
+from ..classes import IGNORE, ClassTable, Colour
+from ..errors import UserError, nearest
+from ..images import read_image, read_label_map
+from .mask_files import ARRAY_SUFFIXES
+from .meaning import Meaning
+from .small_files import read_yaml
 
 FIELDS = ("names", "colours", "ignore", "images", "masks")
 LOOKED_AT = 8
@@ -64,10 +64,7 @@ class Settings:
             )
         order = sorted(names)
         colours = None if self.colours is None else [self.colours[i] for i in order]
-        try:
-            classes = ClassTable.of([names[i] for i in order], colours)
-        except UserError as error:
-            raise UserError(f"{self.path}: {error}") from None
+        classes = ClassTable.of([names[i] for i in order], colours, self.path)
         void = [IGNORE] if self.void is None else self.void
         if self.colours is None or not self._shows_colours(masks, self.colours, void):
             return Meaning("ids", classes, tuple(order), tuple(void))

@@ -22,12 +22,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ....classes import IGNORE, ClassTable, Colour, voc_colours
-from ....errors import UserError
-from ....images import pixel_type
-from ...pairing import Pair
-from ...samples import ColourSample, FileSample, MaskFileSample, id_lookup
-from ...small_files import read_lines
+from ..classes import IGNORE, ClassTable, Colour, voc_colours
+from ..errors import UserError
+from ..images import pixel_type
+from .pairing import Pair
+from .samples import ColourSample, FileSample, MaskFileSample, id_lookup
+from .small_files import read_lines
 
 LABELMAP_LINE = re.compile(r"(.+?):(?:\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*(?::.*)?|:[^:]*:[^:]*)")
 """A name (in which there may be colons), and a colour or none; parts and actions are not read."""
@@ -51,16 +51,15 @@ class MaskTable:
     by_palette: bool
 
     @classmethod
-    def of(cls, names: Sequence[str], colours: Sequence[Colour], by_palette: bool) -> MaskTable:
+    def of(cls, names: Sequence[str], colours: Sequence[Colour], by_palette: bool, source: object = None) -> MaskTable:
         """The table where the ids are places in `names`; the classes with one of `VOID_NAMES` are void.
 
         Raises:
             UserError: two classes have one name, or `ClassTable` refuses something else.
         """
         ids = [i for i, name in enumerate(names) if name.lower() not in VOID_NAMES]
-        classes = replace(
-            ClassTable.of([names[i] for i in ids], [colours[i] for i in ids]), void_colour=voc_colours(256)[IGNORE]
-        )
+        classes = ClassTable.of([names[i] for i in ids], [colours[i] for i in ids], source)
+        classes = replace(classes, void_colour=voc_colours(256)[IGNORE])
         labels = {classes.void_colour: IGNORE, **dict.fromkeys(colours, IGNORE)}
         labels.update((colours[i], label) for label, i in enumerate(ids))
         void = [IGNORE, *(i for i in range(len(names)) if i not in ids)]
@@ -102,10 +101,7 @@ def read_table(folder: Path) -> MaskTable | None:
         colours = list(voc_colours(len(names)))
     else:
         return None
-    try:
-        return MaskTable.of(names, colours, by_palette=path.name == "labelmap.txt")
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+    return MaskTable.of(names, colours, by_palette=path.name == "labelmap.txt", source=path)
 
 
 def _labelmap(path: Path) -> tuple[list[str], list[Colour]]:
