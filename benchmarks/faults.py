@@ -16,6 +16,7 @@ out and it says so.
 from __future__ import annotations
 
 import argparse
+import builtins
 import collections
 import contextlib
 import ctypes
@@ -23,6 +24,7 @@ import errno
 import functools
 import hashlib
 import importlib
+import importlib.util
 import io
 import json
 import mmap
@@ -83,6 +85,7 @@ class Place:
         self.root = root
         self.data, self.images = root / "data", root / "data" / "images"
         self.model, self.onnx = root / "model", root / "model.onnx"
+        self.rasters = root / "rasters"
         self.study = root / "study.yaml"
         self.out, self.tmp, self.disk = root / "out", root / "tmp", root / "disk"
 
@@ -92,7 +95,7 @@ class Place:
             return
 
         shutil.rmtree(self.root, ignore_errors=True)
-        for folder in ("tmp", "disk", "notes"):
+        for folder in ("tmp", "disk", "notes", "bin"):
             (self.root / folder).mkdir(parents=True)
         rng = np.random.default_rng(0)
         for split in ("train", "val"):
@@ -104,6 +107,13 @@ class Place:
         (self.data / "dataset.yaml").write_text("names: [ground, box]\n")
         for name in (".x.1.tmp.png", "a.txt", ".pan-abcdefghij", ".pan-owner"):
             (self.root / "notes" / name).write_text("not ours")
+        npm = self.root / "bin" / "npm"  # one that fetches nothing
+        npm.write_text("#!/bin/sh\nexit 1\n")
+        npm.chmod(0o755)
+        for number, (suffix, content) in enumerate(raster_files()):
+            (self.rasters / str(number)).mkdir(parents=True)
+            (self.rasters / str(number) / f"scene{suffix}").write_bytes(content)
+        write_zarr(self.rasters / "scene.zarr", rng)
         self.study.write_text("title: two\nreference: a\nvariants: {a: {}, b: {model.options.channels: 4}}\n")
         run = self.root / "run"
         for words in (train_words(self.data, run), ["export", str(run), "--out", str(self.onnx)]):
@@ -187,6 +197,32 @@ VERBS = {
         lambda at, out: ["data", "inspect", str(at.data), "--out", str(out), "--json", str(out / "found.json")],
         alone=False,
     ),
+    "explain": Verb(
+        lambda at, out: [
+            *("explain", str(at.images / "val" / "a.png"), "--model", str(at.onnx), "--device", "cpu"),
+            *("--out", str(out / "sheet.png")),
+        ],
+        alone=False,
+    ),
+    "page": Verb(lambda at, out: ["export", str(at.onnx), "--web", str(out)], alone=False),
+    "raster": Verb(
+        lambda at, out: [
+            *("predict", str(at.rasters / "0"), "--out", str(out), "--model", str(at.onnx)),
+            *("--confidence", "--polygons", str(out / "regions.gpkg")),
+        ],
+        ("--resume",),
+        lambda name: name.endswith(".tif"),  # a GeoPackage holds the time at which it was made
+        alone=False,
+    ),
+    "zarr": Verb(
+        lambda at, out: [
+            *("predict", str(at.rasters / "scene.zarr"), "--out", str(out), "--model", str(at.onnx)),
+            *("--polygons", str(out / "regions.geojson")),
+        ],
+        ("--resume",),
+        alone=False,
+    ),
+    "serve": Verb(lambda at, out: ["serve", str(at.onnx), "--port", "0", "--device", "cpu"], alone=False),
     "ablate": Verb(
         lambda at, out: [
             *("ablate", str(at.study), str(at.data), "--out", str(out), "--device", "cpu"),
@@ -254,6 +290,8 @@ class Run:
             signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever this program itself was started by
             if before is not None:
                 before()
+            if words[0] == "serve":
+                builtins.print = end_when_ready
             signal.pthread_sigmask(signal.SIG_UNBLOCK, REQUESTS)
             code = main(words)
             if after is not None:
@@ -284,6 +322,12 @@ class Run:
         said = self.log.read_bytes().decode(errors="replace") if self.log.exists() else ""
         wall = time.monotonic() - self.began
         return Ended(os.waitstatus_to_exitcode(status), said, wall, used.ru_utime + used.ru_stime, hung)
+
+
+def end_when_ready(*words: object, **options: Any) -> None:
+    """Stands in for `print` in a server's process, which ends by a request as soon as it says that it is there."""
+    if "Ctrl-C" in str(words):
+        signal.raise_signal(signal.SIGTERM)
 
 
 def learn(words: list[str], log: Path) -> Ended:
@@ -542,18 +586,31 @@ def image_files() -> tuple[tuple[str, bytes], ...]:
     return tuple(files)
 
 
-def mutated_image(bench: Bench, number: int) -> None:
-    from pyramid_attention import images
+class MutatedImages:
+    """Images and masks with some bytes changed, read by all that read them, and segmented where they can be read."""
 
-    rng = bench.random("image", number)
-    files = image_files()
-    suffix, content = files[number % len(files)]
-    path = bench.work / f"mutated{suffix}"
-    path.write_bytes(mutate(content, rng, [other for _, other in files]))
-    readers = (images.read_image, images.read_label_map, images.image_size, images.pixel_type)
-    refused = [_one_line(functools.partial(read, path)) for read in readers]
-    if all(refused):
-        raise refused[0]  # type: ignore[misc]
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.segmenter: Any = None
+
+    def __call__(self, number: int) -> str | None:
+        from pyramid_attention import Segmenter, images
+
+        if self.segmenter is None:  # in the process that does the cases
+            self.segmenter = Segmenter.load(self.bench.place.onnx, device="cpu")
+        files = image_files()
+        suffix, content = files[number % len(files)]
+        path = self.bench.work / f"mutated{suffix}"
+        path.write_bytes(mutate(content, self.bench.random("image", number), [other for _, other in files]))
+        refused = [
+            _one_line(functools.partial(read, path))
+            for read in (self.segmenter, images.read_label_map, images.image_size, images.pixel_type)
+        ]
+        if all(refused):
+            raise refused[0]  # type: ignore[misc]
+        if refused[0] is None and self.segmenter(path).labels.shape != images.image_size(path):
+            return "silent differences: a label map of another size than its image"
+        return None
 
 
 def _one_line(call: Callable[[], object]) -> Exception | None:
@@ -565,6 +622,76 @@ def _one_line(call: Callable[[], object]) -> Exception | None:
     except UserError as error:
         return error
     return None
+
+
+@functools.cache
+def raster_files() -> tuple[tuple[str, bytes], ...]:
+    """Small rasters in the formats that are read by windows: suffix and content; none where GDAL is not installed."""
+    if importlib.util.find_spec("rasterio") is None or importlib.util.find_spec("tifffile") is None:
+        return ()
+    import rasterio
+    import tifffile
+    from rasterio.transform import Affine
+
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[:70, :90]
+    smooth = np.stack([2 * x, 3 * y, x + y]).astype(np.uint8)
+    deep = rng.integers(0, 65536, (4, 40, 50), dtype=np.uint16)
+    placed = {"crs": "EPSG:32632", "transform": Affine(10, 0, 500_000, 0, -10, 4_600_000)}
+    files = []
+    for suffix, values, options in (
+        (".tif", smooth, {"driver": "GTiff", "photometric": "RGB"}),
+        (".tif", smooth, {"driver": "GTiff", "compress": "jpeg", "tiled": True, "blockxsize": 32, "blockysize": 32}),
+        (".tif", deep, {"driver": "GTiff", "compress": "lzw", "predictor": 2, "nodata": 0}),
+        (".tif", deep[:1].astype(np.float32), {"driver": "GTiff", "compress": "deflate", "interleave": "band"}),
+        (".jp2", smooth, {"driver": "JP2OpenJPEG"}),
+        (".img", smooth, {"driver": "HFA"}),
+    ):
+        count, height, width = values.shape
+        profile = {"count": count, "height": height, "width": width, "dtype": values.dtype, **placed, **options}
+        with rasterio.MemoryFile(ext=suffix) as memory:
+            with memory.open(**profile) as file:
+                file.write(values)
+            files.append((suffix, memory.read()))
+    for compression in (None, "zlib"):
+        content = io.BytesIO()
+        tifffile.imwrite(content, deep[:3], ome=True, metadata={"axes": "CYX"}, compression=compression, tile=(16, 16))
+        files.append((".ome.tif", content.getvalue()))
+    content = io.BytesIO()
+    np.save(content, deep[:3].transpose(1, 2, 0))
+    files.append((".npy", content.getvalue()))
+    return tuple(files)
+
+
+def write_zarr(folder: Path, rng: np.random.Generator) -> None:
+    """An image of three channels as OME-Zarr, where zarr is installed."""
+    if importlib.util.find_spec("zarr") is None:
+        return
+    import zarr
+
+    group = zarr.create_group(folder)
+    group.create_array("0", data=rng.integers(0, 256, (3, 40, 50), dtype=np.uint8), chunks=(3, 32, 32))
+    axes = [{"name": "c", "type": "channel"}, *({"name": axis, "type": "space"} for axis in "yx")]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
+
+
+def mutated_raster(bench: Bench, number: int) -> None:
+    """A raster with some bytes changed, read by windows as a prediction reads it."""
+    from pyramid_attention.images import open_raster
+
+    files = raster_files()
+    suffix, content = files[number % len(files)]
+    path = bench.work / f"mutated-raster{suffix}"
+    path.write_bytes(mutate(content, bench.random("raster", number), [other for _, other in files]))
+    raster = open_raster(path)
+    try:
+        for top in range(0, min(raster.height, 256), 64):
+            for left in range(0, min(raster.width, 256), 64):
+                window = (top, min(top + 64, raster.height)), (left, min(left + 64, raster.width))
+                raster.valid(*window)
+                raster.read(*window)
+    finally:
+        raster.close()
 
 
 def text_files() -> list[tuple[str, str, Callable[[Path], object]]]:
@@ -628,6 +755,7 @@ class MutatedModels:
     """Models with some bytes changed: refused, or the labels are those of the whole one."""
 
     def __init__(self, bench: Bench) -> None:
+        from pyramid_attention.artifacts import read_info
         from pyramid_attention.artifacts.locate import locate
 
         self.bench = bench
@@ -635,12 +763,13 @@ class MutatedModels:
         street = Path(locate("pan-street").path)
         self.models = [bench.place.onnx, street, bench.place.model]
         self.expected = [self.labels(model) for model in self.models]
+        self.names = [read_info(model).classes.names for model in self.models]
         self.small = [bench.place.onnx.read_bytes()]
 
-    def labels(self, model: Path) -> bytes:
+    def labels(self, model: Path, **given: Any) -> bytes:
         from pyramid_attention import Segmenter
 
-        return Segmenter.load(model, device="cpu")(self.image).labels.tobytes()
+        return Segmenter.load(model, device="cpu", **given)(self.image).labels.tobytes()
 
     def __call__(self, number: int) -> str | None:
         rng = self.bench.random("model", number)
@@ -660,7 +789,8 @@ class MutatedModels:
         else:
             broken = bytearray(mutate(content, rng, self.small))
         changed.write_bytes(broken)
-        if self.labels(copy) != self.expected[which]:
+        given = {} if which == 2 or number % 8 < 4 else {"classes": self.names[which]}
+        if self.labels(copy, **given) != self.expected[which]:
             return f"silent differences: {model.name}, {changed.name}"
         return None
 
@@ -668,7 +798,7 @@ class MutatedModels:
 # Sections: what is done in case number n of each
 
 
-LONG = ("export", "ablate")
+LONG = ("export", "ablate", "explain", "page", "serve", "zarr")
 ORDER = [*[verb for verb in VERBS if verb not in LONG] * 3, *LONG]
 
 
@@ -1015,7 +1145,8 @@ class Section:
 
 
 SECTIONS = {
-    "images": Section("mutated images", 2_000, 100_000, inside=lambda bench: functools.partial(mutated_image, bench)),
+    "images": Section("mutated images", 2_000, 100_000, inside=MutatedImages),
+    "rasters": Section("mutated rasters", 500, 20_000, inside=lambda bench: functools.partial(mutated_raster, bench)),
     "texts": Section(
         "mutated annotations and recipes", 300, 10_000, inside=lambda bench: functools.partial(mutated_text, bench)
     ),
@@ -1100,6 +1231,7 @@ def main() -> None:
         subprocess.run(build, check=True)
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "LD_PRELOAD": str(shim)})
     place = Place(work / "place")
+    os.environ["PATH"] = f"{place.root / 'bin'}:{os.environ['PATH']}"
     os.environ |= {"TMPDIR": str(place.tmp), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default::ResourceWarning"}
     state_file = work / f"state-{options.seed}-{'quick' if options.quick else 'full'}.json"
     state: dict[str, Any] = json.loads(state_file.read_text()) if state_file.exists() else {}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import tracemalloc
 import warnings
 import zlib
@@ -19,6 +21,7 @@ from pyramid_attention.images import (
     PillowImage,
     as_reader,
     decode,
+    decode_image,
     image_size,
     open_image,
     pixel_type,
@@ -387,6 +390,25 @@ def test_a_jpeg_too_short_for_its_size_is_refused_before_it_is_decoded(tmp_path,
             read(tmp_path / "a.jpg")
 
 
+@pytest.mark.parametrize("missing", [300, 1500])
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_a_jpeg_whose_data_are_cut_off_is_refused_though_it_ends_as_it_should(tmp_path, mode, missing):
+    Image.fromarray(np.tile(COLOUR, (12, 12, 1))).convert(mode).save(tmp_path / "a.jpg")
+    read_image(tmp_path / "a.jpg")
+    content = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(content[: -2 - missing].rstrip(b"\xff") + b"\xff\xd9")
+    for read in (read_image, lambda path: decode_image(path.read_bytes(), path)):
+        with pytest.raises(UserError, match=r"a.jpg is damaged: its data end before the lower edge of the image"):
+            read(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("size", [(3, 5), (64, 48)])
+def test_a_jpeg_that_is_grey_at_its_end_is_read(tmp_path, mode, size):
+    Image.new(mode, size, (128,) * len(Image.new(mode, (1, 1)).getbands())).save(tmp_path / "a.jpg")
+    assert read_image(tmp_path / "a.jpg").shape == (*size[::-1], 3)
+
+
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_the_smallest_of_jpegs_are_read(tmp_path, progressive, mode):
@@ -407,3 +429,26 @@ def test_what_libtiff_complains_of_does_not_reach_stderr(tmp_path, capfd):
     with pytest.raises(UserError, match=r"a\.tif is damaged"):
         read_image(tmp_path / "a.tif")
     assert capfd.readouterr().err == ""
+
+
+def test_what_pillow_logs_of_a_tiff_does_not_reach_stderr(tmp_path):
+    """In a process of its own: here, pytest takes the logs."""
+    Image.fromarray(COLOUR).save(tmp_path / "a.tif")
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    tags = struct.unpack_from("<I", content, 4)[0]
+    for index in range(struct.unpack_from("<H", content, tags)[0]):
+        place = tags + 2 + 12 * index
+        if struct.unpack_from("<H", content, place)[0] == 277:  # samples a pixel
+            struct.pack_into("<H", content, place + 8, 53)
+    (tmp_path / "a.tif").write_bytes(content)
+    code = f"""
+from pyramid_attention.errors import UserError
+from pyramid_attention.images import read_image
+try:
+    read_image({str(tmp_path / "a.tif")!r})
+except UserError as error:
+    print(error)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "a.tif is" in ended.stdout
+    assert ended.stderr == ""

@@ -1,6 +1,8 @@
 """Images by windows: every library's reading equals its own, and what cannot be read says so in one line."""
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -204,9 +206,11 @@ def test_npy(tmp_path: Path) -> None:
     np.save(tmp_path / "b.npy", np.zeros((2, 3, 4, 5)))
     with pytest.raises(UserError, match="axes"):
         open_raster(tmp_path / "b.npy")
-    (tmp_path / "c.npy").write_bytes(b"\x93NUMPY garbage")
-    with pytest.raises(UserError, match=r"c\.npy is damaged"):
-        open_raster(tmp_path / "c.npy")
+    stored = (tmp_path / "a.npy").read_bytes()
+    for damaged in (b"\x93NUMPY garbage", stored.replace(b")", b"("), stored.replace(b"descr", b"de\0cr"), stored[:60]):
+        (tmp_path / "c.npy").write_bytes(damaged)
+        with pytest.raises(UserError, match=r"c\.npy is damaged"):
+            open_raster(tmp_path / "c.npy")
 
 
 def test_what_is_a_raster(tmp_path: Path) -> None:
@@ -263,3 +267,25 @@ def test_a_real_scene_has_its_eight_bands() -> None:
     assert (scene.height, scene.width) == (2201, 2629)
     assert scene.place is not None
     assert math.isclose(scene.place.resolution()[0], scene.place.resolution()[1], rel_tol=0.5)
+
+
+def test_what_libraries_say_of_a_damaged_raster_does_not_reach_stderr(tmp_path: Path) -> None:
+    """In a process of its own: here, pytest takes the logs."""
+    tifffile.imwrite(tmp_path / "a.ome.tif", values("uint8", 3), ome=True, metadata={"axes": "CYX"})
+    content = (tmp_path / "a.ome.tif").read_bytes()
+    (tmp_path / "a.ome.tif").write_bytes(content[:70] + bytes(range(200, 232)) + content[102:])
+    content = geotiff(tmp_path / "b.tif", values("uint8", 3)).read_bytes()
+    (tmp_path / "b.tif").write_bytes(content.replace(b"WGS 84 / UTM", b"\xff\xfe\xdf / U\xe9M"))
+    code = f"""
+import sys
+from pathlib import Path
+from pyramid_attention.errors import UserError
+from pyramid_attention.images import open_raster
+for name in ("a.ome.tif", "b.tif"):
+    try:
+        open_raster(Path({str(tmp_path)!r}) / name).read((0, 8), (0, 8))
+    except UserError:
+        pass
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stderr == ""

@@ -7,6 +7,7 @@ what a grey, a 16-bit or a rotated image means is decided in one place (Pillow d
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -35,12 +36,19 @@ LEAST_JPEG = 8 * 64
 """Pixels a byte that no JPEG exceeds: a Huffman code takes a bit or more for each block of 8×8 pixels. libjpeg fills
 what is missing of a scan with grey and says nothing. (Arithmetic coding, which no camera writes, may take less for an
 image of one colour.)"""
+GREY = (127, 128)
+"""The levels that coefficients of zero stand for: 128, and 127 where a CMYK image is stored inverted."""
+END_OF_JPEG = b"\xff\xd9"
+MORE_DATA = bytes(37 * number % 251 for number in range(250))
+"""What could be pixels of a JPEG."""
 
 SENT_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """What bytes from elsewhere may be: a file that the user names is opened by any decoder of Pillow's, one of which runs
 other programs (EPS)."""
 
 PathLike = str | os.PathLike[str]
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # or its warnings go to stderr, and name no file
 
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -92,6 +100,10 @@ def _opened(
                     _silence_libtiff()
                 if decode:
                     image.load()
+                    if image.format == "JPEG" and _is_cut_off(image, path, content):
+                        raise UserError(
+                            f"{path} is damaged: its data end before the lower edge of the image; replace or remove it"
+                        )
                 yield image
     except UserError:
         raise
@@ -107,6 +119,22 @@ def _opened(
         raise TooManyPixels(f"{path} is too large to be decoded ({error}); scale it down") from error
     except Exception as error:  # on a damaged file a decoder raises whatever it stumbles over (struct.error, TypeError)
         raise UserError(f"{path} is damaged and cannot be decoded ({error}); replace or remove it") from error
+
+
+def _is_cut_off(image: Image.Image, path: PathLike, content: bytes | None) -> bool:
+    """Whether a JPEG that ends as it should has too few data: what is missing libjpeg fills with grey, and Pillow keeps
+    its warning to itself.
+
+    Data that are put before the end are drawn in place of that grey, and past a whole image they are passed over. Of a
+    progressive JPEG that is cut off in a later scan, whose lower part is blurred, nothing is known.
+    """
+    last = image.getpixel((image.width - 1, image.height - 1))
+    if not np.isin(last, GREY).all():
+        return False
+    data = Path(path).read_bytes() if content is None else content
+    end = data.rfind(END_OF_JPEG)
+    with Image.open(BytesIO(data[:end] + MORE_DATA + data[end:])) as longer:
+        return bool((np.asarray(longer) != np.asarray(image)).any())
 
 
 @cache

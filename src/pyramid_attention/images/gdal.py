@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import warnings
 from collections.abc import Sequence
@@ -19,6 +21,22 @@ from ..errors import UserError
 from .raster import Place, Span, supported_dtype
 
 RGB = ("red", "green", "blue")
+
+os.environ.setdefault("CPL_LOG", os.devnull)  # where GDAL prints its warnings, which name no file: stderr by default
+
+
+def _silence_log_of_gdal() -> None:
+    """Keep Python from printing that rasterio could not log a message of GDAL's that is no UTF-8."""
+    before = sys.unraisablehook
+
+    def unless_of_log(fault: sys.UnraisableHookArgs) -> None:
+        if not (isinstance(fault.exc_value, UnicodeDecodeError) and "log_error" in str(fault.object)):
+            before(fault)
+
+    sys.unraisablehook = unless_of_log
+
+
+_silence_log_of_gdal()
 
 
 class GdalRaster:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import zarr
 
 from ..errors import UserError
 from .stored import StoredRaster
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # or its warnings go to stderr, and name no file
 
 
 def open_tiff(path: Path) -> StoredRaster:

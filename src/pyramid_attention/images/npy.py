@@ -18,6 +18,6 @@ def open_npy(path: Path) -> StoredRaster:
     """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # NumPy parses the header as Python, and raises whatever a damaged one leads to
         raise UserError(f"{path} is damaged or no array of numbers ({error}); check the file") from error
     return StoredRaster(path, array, {2: "YX", 3: "YXC"}.get(array.ndim, "?" * array.ndim))
