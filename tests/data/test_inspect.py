@@ -86,7 +86,7 @@ def test_sizes_shares_and_images_are_counted(tmp_path: Path) -> None:
 def test_the_table_holds_every_class_and_void(tmp_path: Path) -> None:
     inspection = inspect_dataset(open_dataset(small_set(tmp_path)))
     assert class_table(inspection) == [
-        ["id", "class", "train", "photos", "val", "photos"],
+        ["id", "class", "train", "images", "val", "images"],
         ["0", "ground", "75.00%", "3", "0.00%", "0"],
         ["1", "cat", "16.67%", "2", "100.00%", "1"],
         ["2", "dog", "0.00%", "0", "0.00%", "0"],
@@ -162,7 +162,7 @@ def test_a_data_set_without_one_readable_file_is_still_reported(tmp_path: Path) 
     plant(root, "train", "a", make_image(0))
     for file in root.rglob("*.png"):
         file.write_bytes(b"broken")
-    assert main(["data", "inspect", str(root), "--json", str(tmp_path / "i.json"), "--out", str(tmp_path / "out")]) == 1
+    assert main(["data", "inspect", str(root), "--json", str(tmp_path / "i.json"), "--out", str(tmp_path / "out")]) == 2
     found = json.loads((tmp_path / "i.json").read_text())
     assert [fault["name"] for fault in found["faults"]] == ["a", "a"]
     assert found["splits"]["train"]["sizes"] == {"median": None, "most_common": []}
@@ -398,17 +398,52 @@ def test_the_verb_prints_and_writes_all_of_it(tmp_path: Path, capsys: pytest.Cap
     assert found["faults"] == found["problems"] == []
 
 
-def test_what_would_corrupt_a_training_ends_with_1_and_all_of_it(
+def test_what_would_corrupt_a_training_ends_with_2_and_all_of_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = small_set(tmp_path)
     for name in ("a", "b"):
         Image.fromarray(np.full((48, 64), 9, np.uint8)).save(root / f"masks/train/{name}.png")
-    assert main(["data", "inspect", str(root)]) == 1
+    assert main(["data", "inspect", str(root)]) == 2
     printed = capsys.readouterr()
     for name in ("a", "b"):
         assert f"problem: train/{name}: {root}/masks/train/{name}.png holds ids that are no class: 9" in printed.out
     assert f"pan: {root} has 2 problems that would corrupt a training" in printed.err
+
+
+def test_many_problems_are_told_by_kind_with_three_examples_each(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = name_classes(tmp_path, "ground", "cat")
+    for number in range(40):
+        plant(root, "train", f"scene {number}", make_image(number, 8, 8))
+        path = root / f"masks/train/scene {number}.png"
+        if number % 2:
+            Image.fromarray(np.full((8, 8), number, np.uint8)).save(path)
+        else:
+            path.write_bytes(b"no image")
+    assert main(["data", "inspect", str(root), "--json", str(tmp_path / "i.json")]) == 2
+    printed = capsys.readouterr()
+    lines = [line for line in printed.out.splitlines() if line.startswith(("problem:", "  …"))]
+    assert [line[:9] for line in lines] == 2 * (3 * ["problem: "] + ["  … and 1"])
+    assert {lines[3], lines[7]} == {"  … and 17 more of this kind", "  … and 16 more of this kind"}  # 1 is a class
+    assert "has 39 problems" in printed.err
+    assert len(json.loads((tmp_path / "i.json").read_text())["faults"]) == 39
+
+
+def test_what_was_found_and_given_can_be_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in "abcdef":
+        for folder, pixels in (("in put", make_image(ord(name))), ("gt", np.eye(48, 64, dtype=np.uint8))):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / folder / f"{name}.png")
+    assert main(["data", "inspect", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "read as --images 'in put/{id}.png' --masks 'gt/{id}.png'"
+    given = shlex.split(lines[1])[2:]
+    assert main(["data", "inspect", str(tmp_path), *given, "--val", "0.5"]) == 0
+    again = capsys.readouterr().out.splitlines()
+    command = next(line for line in again if line.startswith("  pan train"))
+    assert "--images 'in put/{id}.png' --masks 'gt/{id}.png' --val 0.5" in command
 
 
 def test_problems_that_the_reader_found_are_told_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -419,7 +454,7 @@ def test_problems_that_the_reader_found_are_told_too(tmp_path: Path, capsys: pyt
         Image.fromarray(make_image(ord(name))).save(root / f"images/train/{name}.png")
         (root / f"labels/train/{name}.txt").write_text("0 0.5 0.5 0.2 0.2\n")  # a box
     (root / "data.yaml").write_text("train: images/train\nval: images/train\nnames: [cat]\n")
-    assert main(["data", "inspect", str(root), "--json", str(tmp_path / "i.json")]) == 1
+    assert main(["data", "inspect", str(root), "--json", str(tmp_path / "i.json")]) == 2
     found = json.loads((tmp_path / "i.json").read_text())
     assert found["problems"]
     text = capsys.readouterr().out
@@ -435,8 +470,8 @@ def test_many_near_duplicates_are_counted_and_some_named(tmp_path: Path) -> None
         plant(root, "val", f"next{number}", encoded(image, 50))
     _, _, first, *named, last = remark_lines(inspect_dataset(open_dataset(root)))
     assert first.startswith("duplicates: 7 images of val are in train too (nearly the same; are they frames of one")
-    assert named == [f"  val/next{number} looks like train/frame{number}" for number in range(5)]
-    assert last == "  … and 2 more"
+    assert named == [f"  val/next{number} looks like train/frame{number}" for number in range(3)]
+    assert last == "  … and 4 more"
 
 
 def test_names_in_brackets_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ..data import Reading
-from ..errors import SomeFailed
+from ..errors import UserError
 from .options import Format, with_data_options
 
 data_app = typer.Typer(
@@ -36,7 +36,7 @@ def inspect(
     """Say what DATA holds and what is wrong with it.
 
     Sizes, how often each class occurs, every file that is missing, unreadable, of the wrong size or of unknown ids, and
-    images that two splits share; then what to train with. Exit code 1 where something would corrupt a training.
+    images that two splits share; then what to train with. Exit code 2 where training would refuse.
     """
     from rich import box
     from rich.console import Console
@@ -44,7 +44,7 @@ def inspect(
     from rich.text import Text
 
     from ..data import open_dataset
-    from ..data.advice import suggest
+    from ..data.advice import option_words, suggest
     from ..data.inspect import choose_shown, inspect_dataset
     from ..files import result_file, write_json
     from ..report.inspection import (
@@ -64,7 +64,7 @@ def inspect(
     with result_file(json) as numbers, result_file(samples) as sheet:
         with progress("looking at", sum(len(dataset.splits.get(name, ())) for name in splits)) as advance:
             inspection = inspect_dataset(dataset, split or (), advance)
-        advice = suggest(inspection, built_in_crops(), data, format)
+        advice = suggest(inspection, built_in_crops(), data, format, reading)
         if numbers is not None:
             write_json(numbers, {**inspection.to_dict(), "advice": advice.to_dict()})
         shown = choose_shown(inspection)
@@ -73,6 +73,8 @@ def inspect(
     problems = problem_lines(inspection)
 
     print(f"{data}: {dataset.format}, {len(dataset.classes)} classes")
+    if dataset.reading.images is not None:
+        print("read as", shlex.join(option_words(dataset.reading, ("images", "masks"))))
     for one in inspection.splits:
         print(split_line(one))
     headings, *rows = class_table(inspection)
@@ -89,9 +91,9 @@ def inspect(
     if samples is not None and shown:
         print(f"samples: {samples}")
     sys.stdout.flush()  # the problems before the error line, in a file that takes both
-    if problems:
-        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise SomeFailed(f"{data} has {count} that would corrupt a training; mend what is listed above")
+    if found := len(dataset.problems) + len(inspection.faults):
+        count = "a problem" if found == 1 else f"{found:,} problems"
+        raise UserError(f"{data} has {count} that would corrupt a training; mend what is listed above")
 
 
 @data_app.command("convert")

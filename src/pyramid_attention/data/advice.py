@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from .inspect import Inspection, SplitInspection
 from .published import VOC
+from .reading import FOUND, Reading
 
 MULTIPLE = 32
 """Sides of a crop are multiples of this: the coarsest map of a network is 1/32 of it."""
+OPTIONS = tuple(field.name for field in fields(Reading) if field.metadata)
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,18 @@ def median_frequency_weights(split: SplitInspection) -> tuple[float, ...] | None
     return tuple(np.maximum(weights, 0.001).round(3).tolist())
 
 
+def option_words(reading: Reading, names: Collection[str] = OPTIONS) -> list[str]:
+    """The options of the command line that say what `reading` says beside what is found by looking."""
+    given = {name: getattr(reading, name) for name in names}
+    return [word for name in names if given[name] != getattr(FOUND, name) for word in (f"--{name}", str(given[name]))]
+
+
 def suggest(
-    inspection: Inspection, crops: Mapping[str, tuple[int, int]], data: str, format: str | None = None
+    inspection: Inspection,
+    crops: Mapping[str, tuple[int, int]],
+    data: str,
+    format: str | None = None,
+    reading: Reading = FOUND,
 ) -> Advice:
     """What to train with.
 
@@ -72,7 +84,7 @@ def suggest(
     Args:
         inspection: of the data set.
         crops: the built-in recipes and their crops, height and width.
-        data, format: how the user named the data set and its format, for the command line.
+        data, format, reading: how the user named the data set, its format and how to read it, for the command line.
     """
     dataset = inspection.dataset
     by_name = {split.name: split for split in inspection.splits}
@@ -85,7 +97,7 @@ def suggest(
         max(MULTIPLE, min(crop, side // MULTIPLE * MULTIPLE))
         for crop, side in zip(crops[recipe], train.median_size or crops[recipe], strict=True)
     )
-    named = [data] + (["--format", format] if format is not None else [])
+    named = [data, *(["--format", format] if format is not None else []), *option_words(reading)]
     if val_split is None:
         words = ["pan", "data", "convert", data, f"{data.rstrip('/')}-split", *named[1:], "--val", "0.2"]
     else:

@@ -129,9 +129,7 @@ class Finder:
         if not self.scores:
             return self._by_class(self.hypotheses[0], [])
         found, problems = self._clearly_ahead(*self.hypotheses)
-        return replace(
-            found, notes=(f"images are {found.images}, masks {found.masks}", *found.notes), problems=tuple(problems)
-        )
+        return replace(found, problems=tuple(problems))
 
     def _clearly_ahead(self, best: Hypothesis, *others: Hypothesis) -> tuple[Found, list[str]]:
         related: dict[Agreement, list[Hypothesis]] = {}

@@ -167,6 +167,8 @@ class Inspection:
         return {
             "format": dataset.format,
             "root": None if dataset.root is None else str(dataset.root),
+            "images": dataset.reading.images,
+            "masks": dataset.reading.masks,
             "classes": dataset.classes.to_dict(),
             "notes": list(dataset.notes),
             "problems": list(dataset.problems),

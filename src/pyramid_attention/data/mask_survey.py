@@ -284,8 +284,8 @@ class Masks(Generic[Mask]):
         unnamed = [colour for colour in kept if colour not in listed]
         if source is not None and unnamed:
             self.notes.append(
-                f"{source} does not name {len(unnamed)} of {len(kept)} colours of the masks"
-                f" ({few([_hex(colour) for colour in unnamed])}); they are called by number"
+                f"{source} does not name {len(unnamed)} of {len(kept)} colours of the masks; they are called by number:"
+                f" {', '.join(f'class {k} is {_hex(c)}' for k, c in enumerate(kept) if c in unnamed)}"
             )
         names = [listed.get(colour, f"class {k}") for k, colour in enumerate(kept)]
         if source is None and len(kept) == 2 and BLACK in kept:

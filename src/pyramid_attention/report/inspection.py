@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ..data import Sample
 from ..data.advice import Advice
 from ..data.inspect import Inspection, SplitInspection
+from ..data.tree import few
 from ..images import write_image
 from .sheets import Shown, overlay_sheet
 
-LISTED = 5
-"""How many pairs of each kind of duplicates are written out; the JSON file holds all."""
+LISTED = 3
+"""How many of each kind of problem or of duplicates are written out; the JSON file holds all."""
+KINDS_LISTED = 6
+CLASSES_LISTED = 24
+"""Of more classes the table shows the most frequent ones."""
 KINDS = {
     "file": "the same file",
     "pixels": "the same pixels",
-    "near": "nearly the same; are they frames of one video? pan data convert --group keeps those in one split",
+    "near": "nearly the same; are they frames of one video? --group auto keeps them in one split",
 }
 
 
 def class_table(inspection: Inspection) -> list[list[str]]:
-    """Rows of text, headings first: of each class, void last, its share and how many images show it, by split."""
+    """Rows of text, headings first: of each class, void last, its share and how many images show it, by split.
+
+    Of more than `CLASSES_LISTED` classes only the most frequent have rows.
+    """
     classes = inspection.dataset.classes
     shares = [split.shares for split in inspection.splits]
+    most = np.argsort(-sum(shares, np.zeros(len(classes) + 1))[:-1], kind="stable")[:CLASSES_LISTED]
     images = [split.images for split in inspection.splits]
-    rows = [["id", "class", *(heading for split in inspection.splits for heading in (split.name, "photos"))]]
-    for k, name in enumerate((*classes.names, classes.void_name)):
+    rows = [["id", "class", *(heading for split in inspection.splits for heading in (split.name, "images"))]]
+    for k in [*sorted(most.tolist()), len(classes)]:
+        name = (*classes.names, classes.void_name)[k]
         cells = [cell for share, number in zip(shares, images, strict=True) for cell in (share[k], number[k])]
         rows.append(
             [
@@ -64,9 +76,12 @@ def remark_lines(inspection: Inspection) -> Iterator[str]:
     for note in inspection.dataset.notes:
         yield f"note: {note}"
     names = inspection.dataset.classes.names
+    if len(names) > CLASSES_LISTED:
+        yield f"note: the table shows the {CLASSES_LISTED} most frequent of {len(names)} classes; --json holds all"
     for split in inspection.splits:
         if absent := [name for name, number in zip(names, split.images[:-1], strict=True) if not number]:
-            yield f"note: no image of {split.name} shows {', '.join(absent)}"
+            count = f" ({len(absent)} of {len(names)} classes)" if len(absent) > 3 else ""
+            yield f"note: no image of {split.name} shows {few(absent)}{count}"
     pairs = Counter((one.first[0], one.second[0], one.kind) for one in inspection.duplicates)
     for (first, second, kind), count in pairs.items():
         verb = "is" if count == 1 else "are"
@@ -84,9 +99,24 @@ def remark_lines(inspection: Inspection) -> Iterator[str]:
 
 
 def problem_lines(inspection: Inspection) -> list[str]:
-    """Every problem that would corrupt a training, one line each."""
-    faults = [f"{split}/{name}: {fault}" for split, name, fault in inspection.faults]
-    return [f"problem: {text}" for text in (*inspection.dataset.problems, *faults)]
+    """The problems that would corrupt a training: of each kind the first few, and how many there are."""
+    kinds: dict[str, list[str]] = {}
+    for text in inspection.dataset.problems:
+        kinds.setdefault(_NAMES.sub("#", text), []).append(text)
+    for split, name, fault in inspection.faults:
+        kinds.setdefault(_NAMES.sub("#", fault), []).append(f"{split}/{name}: {fault}")
+    lines = []
+    for texts in list(kinds.values())[:KINDS_LISTED]:
+        lines += [f"problem: {text}" for text in texts[:LISTED]]
+        if len(texts) > LISTED:
+            lines.append(f"  … and {len(texts) - LISTED:,} more of this kind")
+    if len(kinds) > KINDS_LISTED:
+        lines.append(f"  … and {len(kinds) - KINDS_LISTED} more kinds of problems; --json holds all")
+    return lines
+
+
+_NAMES = re.compile(r"\S*[/\\]\S*|\S+\.\w+|'[^']*'|\d+")
+"""What differs between two problems of one kind: paths, names and numbers."""
 
 
 def advice_lines(advice: Advice) -> Iterator[str]:
@@ -94,7 +124,7 @@ def advice_lines(advice: Advice) -> Iterator[str]:
     height, width = advice.crop
     yield f"suggested recipe: {advice.recipe}, crops {width} wide and {height} high"
     if advice.val_split is None:
-        yield "there is no split 'val'; this makes one (see --group for frames of videos):"
+        yield "there is no split 'val'; this makes one:"
     yield f"  {advice.command}"
     if advice.weights_option is not None:
         yield f"to favour rare classes, add (median-frequency balancing of {advice.train_split}):"

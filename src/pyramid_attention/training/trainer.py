@@ -209,6 +209,8 @@ def _train(
     limit: Limit | None,
 ) -> TrainResult:
     """Train into a folder that is ours, from its last checkpoint where there is one."""
+    if dataset.reading.images is not None:
+        print(f"images are {dataset.reading.images}, masks {dataset.reading.masks}", file=sys.stderr)
     for note in dataset.notes:
         print(note, file=sys.stderr)
     refuse_hopeless(dataset, recipe)
