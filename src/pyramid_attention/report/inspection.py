@@ -80,8 +80,8 @@ def remark_lines(inspection: Inspection) -> Iterator[str]:
         yield f"note: the table shows the {CLASSES_LISTED} most frequent of {len(names)} classes; --json holds all"
     for split in inspection.splits:
         if absent := [name for name, number in zip(names, split.images[:-1], strict=True) if not number]:
-            count = f" ({len(absent)} of {len(names)} classes)" if len(absent) > 3 else ""
-            yield f"note: no image of {split.name} shows {few(absent)}{count}"
+            how_many = f" ({len(absent)} of {len(names)} classes)" if len(absent) > 3 else ""
+            yield f"note: no image of {split.name} shows {few(absent)}{how_many}"
     pairs = Counter((one.first[0], one.second[0], one.kind) for one in inspection.duplicates)
     for (first, second, kind), count in pairs.items():
         verb = "is" if count == 1 else "are"
