@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,17 @@ from PIL import Image
 
 from inference.test_predict import Brightness
 from pyramid_attention.errors import UserError
-from pyramid_attention.inference import Segmenter
+from pyramid_attention.inference import Segmenter, rasters
 from pyramid_attention.inference.predict_files import predict_files
+from pyramid_attention.inference.sinks import FileSink
 from pyramid_attention.inference.sources import find_images
 from support import geotiff
+
+
+class Saved(Brightness):
+    """As loaded from a file: what it makes can be told from what others make."""
+
+    info = replace(Brightness.info, weights_sha256="0")
 
 
 def half_bright(path: Path) -> Path:
@@ -25,7 +33,7 @@ def half_bright(path: Path) -> Path:
 
 
 def run(inputs: list[Path], out: Path, **options):
-    return predict_files(Segmenter(Brightness()), find_images(inputs, out), out, **options)
+    return predict_files(Segmenter(Saved()), find_images(inputs, out), out, **options)
 
 
 def test_polygons_of_an_image_are_its_regions_in_pixels(tmp_path):
@@ -71,3 +79,60 @@ def test_a_raster_whose_result_is_in_the_way_is_refused_before_the_images_are_do
     (out / "b.tif").unlink()
     assert run([tmp_path / "in"], out).done == 2
     assert {path.name for path in out.glob("[!.]*")} == {"a.png", "b.tif"}
+
+
+def test_polygons_lie_where_they_are_named_where_the_folder_is_a_link(tmp_path):
+    (tmp_path / "deep" / "real").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "deep" / "real")
+    run([half_bright(tmp_path / "a.png")], tmp_path / "link", polygons=tmp_path / "regions.geojson")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "deep", "link", "regions.geojson"]
+
+
+def test_rows_that_a_killed_run_left_are_not_those_of_another_way_to_run_the_model(tmp_path, monkeypatch):
+    pytest.importorskip("rasterio")
+    raster = geotiff(tmp_path / "a.tif", np.random.default_rng(0).integers(120, 137, (3, 40, 50), dtype=np.uint8))
+    engine = Saved()
+
+    def confidence(out: Path, **options) -> bytes:
+        predict_files(Segmenter(engine, **options), find_images([raster]), out, confidence=True)
+        return (out / "a_confidence.tif").read_bytes()
+
+    once, averaged = (confidence(tmp_path / name, tta=name == "averaged") for name in ("once", "averaged"))
+    assert once != averaged
+    with monkeypatch.context() as patch:
+        patch.setattr(rasters, "_write", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            confidence(tmp_path / "out", tta=True)
+    assert confidence(tmp_path / "out") == once
+
+
+def test_a_raster_that_a_partner_failed_at_does_not_stop_the_others(tmp_path):
+    pytest.importorskip("rasterio")
+    files = [geotiff(tmp_path / name, np.zeros((3, 40, 50), np.uint8)) for name in ("a.tif", "b.tif")]
+    segmenter, source = Segmenter(Saved()), find_images(files)
+    with FileSink(tmp_path / "out", rasters.raster_outputs(".tif", False), made_by=segmenter.identity) as partner:
+        partner.claim(source.items[0])
+        partner.give_up(source.items[0], "a.tif is damaged")
+        summary = predict_files(segmenter, source, tmp_path / "out")
+    assert (summary.done, summary.failed) == (1, [(str(files[0]), "a.tif is damaged")])
+
+
+def test_an_ome_zarr_is_done_or_made_anew_or_refused_as_a_file_is(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    values = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    zarr.save_array(str(tmp_path / "a.zarr"), values)
+    out = tmp_path / "out"
+    first = run([tmp_path / "a.zarr"], out)
+    written = (out / "a.zarr" / "zarr.json").stat()
+    assert first.done == run([tmp_path / "a.zarr"], out, resume=True).done == 1
+    assert (out / "a.zarr" / "zarr.json").stat() == written
+    assert run([tmp_path / "a.zarr"], out).done == 1
+    assert (out / "a.zarr" / "zarr.json").stat() != written
+    labels = zarr.open(str(out / "a.zarr"), mode="r")["0"][:]
+    np.testing.assert_array_equal(labels, Segmenter(Saved())(values).labels)
+    zarr.save_array(str(tmp_path / "mine" / "a.zarr"), values)
+    with pytest.raises(UserError, match=r"holds 1 file that would be overwritten .*: a\.zarr/zarr\.json;"):
+        run([tmp_path / "a.zarr"], tmp_path / "mine")
+    with pytest.raises(UserError, match=r"would overwrite the image"):
+        run([tmp_path / "a.zarr"], tmp_path, overwrite=True)
+    np.testing.assert_array_equal(zarr.open(str(tmp_path / "a.zarr"), mode="r")[:], values)

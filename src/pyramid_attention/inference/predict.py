@@ -28,6 +28,11 @@ HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, er
 """Faults in writing that the next result would meet as well."""
 
 
+def is_hopeless(error: UserError) -> bool:
+    """Whether what comes after an item that failed would fail as well, as on a full disk."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in HOPELESS
+
+
 @dataclass
 class PredictSummary:
     """What became of a source's items.
@@ -78,7 +83,7 @@ def predict(
             on_done()
 
     def fail(item: Item, error: UserError) -> None:
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in HOPELESS:
+        if is_hopeless(error):
             raise error
         summary.failed.append((item.place, str(error)))
         advance()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from .predict import PredictSummary, predict
 from .rasters import predict_rasters, raster_outputs, raster_suffix
 from .segmenter import Segmenter
 from .sinks import CONFIDENCE, LABEL_MAP, FileSink, Output
-from .sources import FileSource
+from .sources import FileSource, Item
 from .vectors import SUFFIXES, write_polygons
 
 
@@ -55,25 +55,32 @@ def predict_files(
         )
     images, rasters = source.apart()
     made_by = segmenter.identity
-    region_file = None if polygons is None else os.path.relpath(polygons, folder)
+    # What a link leads to has another folder above it than the link has.
+    region_file = (
+        None if polygons is None else os.path.relpath(polygons.parent.resolve() / polygons.name, folder.resolve())
+    )
 
     def sink_of(outputs: Sequence[Output]) -> FileSink:
         others = [] if region_file is None else [region_file]
         return FileSink(folder, outputs, made_by=made_by, resume=resume, overwrite=overwrite, others=others)
 
-    if rasters.items:
-        with sink_of(raster_outputs(confidence)) as sink:
-            sink.check(rasters)  # before the first image is read
+    by_suffix: dict[str, list[Item]] = {}
+    for item in rasters:
+        by_suffix.setdefault(raster_suffix(Path(item.place)), []).append(item)
+    for suffix, items in by_suffix.items():
+        with sink_of(raster_outputs(suffix, confidence)) as sink:
+            sink.check(items)  # before the first image is read
     summary = PredictSummary()
     if images.items or images.failed:
         with sink_of([LABEL_MAP, *outputs, *([CONFIDENCE] if confidence else [])]) as sink:
             summary = predict(segmenter, images, sink, on_done=on_done)
-    if rasters.items:
-        by_tiles = segmenter
-        if segmenter.options.max_size is None:  # what a model says of images: a raster is never one look at a scene
-            by_tiles = Segmenter(segmenter.engine, replace(segmenter.options, max_size=0, tta=False))
-        with sink_of(raster_outputs(confidence)) as sink:
-            found = predict_rasters(by_tiles, rasters, sink, confidence=confidence, on_done=on_done)
+    by_tiles = segmenter
+    if segmenter.options.max_size is None:  # what a model says of images: a raster is never one look at a scene
+        by_tiles = copy(segmenter)
+        by_tiles.max_size = None
+    for suffix, items in by_suffix.items():
+        with sink_of(raster_outputs(suffix, confidence)) as sink:
+            found = predict_rasters(by_tiles, FileSource(items), sink, confidence=confidence, on_done=on_done)
         summary = PredictSummary(summary.done + found.done, [*summary.failed, *found.failed])
     if region_file is not None and summary.done:
         (item,) = source.items

@@ -7,6 +7,7 @@ that is killed goes on with the row of tiles that it was at, and ends with the s
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -22,7 +23,7 @@ from ..classes import IGNORE
 from ..errors import UserError, require
 from ..files import owned, scratch, whole_file
 from ..images import Raster, Span, open_raster
-from .predict import PredictSummary
+from .predict import PredictSummary, is_hopeless
 from .row_store import RowStore
 from .segmentation import Segmentation
 from .segmenter import Segmenter
@@ -104,6 +105,8 @@ class RasterReader:
         return values if self.raster.dtype == np.float32 else np.rint(values).astype(self.raster.dtype)
 
 
+ZARR_FILE = "zarr.json"
+"""The file that every folder of Zarr (version 3) has."""
 SMALLEST = 64
 """Rows of the smallest window of a damaged part that is read on its own."""
 
@@ -156,6 +159,8 @@ def segment_raster(
         UserError: another process is at it, memory runs out, or a result cannot be written.
         MissingExtra: the library for the format is not installed.
     """
+    if labels.resolve() == raster.path.resolve():
+        raise UserError(f"{labels} would take the place of the raster that is read; choose another file")
     require(f"writing {labels.name}", "zarr" if labels.suffix == ".zarr" else "rasterio")
     reader = RasterReader(raster, bands)
     about = {
@@ -205,7 +210,11 @@ def _write(
 
         with scratch(path.parent) as place:
             write_ome_zarr(place / "new", store.read(band), size, path.stem, palette)
+            if path.exists():  # as an earlier run left it
+                shutil.rmtree(path)
             (place / "new").rename(path)
+        with put(path / ZARR_FILE) as temporary:  # noted as written once all the others are there
+            shutil.copyfile(path / ZARR_FILE, temporary)
         return
     from ..images.cog import write_cog
 
@@ -240,17 +249,21 @@ def predict_rasters(
     while waiting:
         elsewhere: list[Item] = []
         for item in waiting:
-            claim = sink.claim(item)
-            if claim is Claim.ELSEWHERE:
-                elsewhere.append(item)
-                continue
+            claim: Claim | None = None
             try:
+                claim = sink.claim(item)
+                if claim is Claim.ELSEWHERE:
+                    elsewhere.append(item)
+                    continue
                 if claim is Claim.OURS:
                     _predict_one(segmenter, item, sink, confidence)
                     sink.finish(item)
                 summary.done += 1
             except UserError as error:
-                sink.give_up(item, str(error))
+                if claim is Claim.OURS:
+                    sink.give_up(item, str(error))
+                if is_hopeless(error):
+                    raise
                 summary.failed.append((item.place, str(error)))
             if on_done is not None:
                 on_done()
@@ -286,9 +299,10 @@ def raster_suffix(path: Path) -> str:
     return ".zarr" if path.suffix == ".zarr" else ".tif"
 
 
-def raster_outputs(confidence: bool) -> list[Output]:
-    """The files that are written of a raster, for a `FileSink`."""
-    endings = [".tif", *(["_confidence.tif"] if confidence else [])]
+def raster_outputs(suffix: str, confidence: bool) -> list[Output]:
+    """The files that are written of a raster, for a `FileSink`; of an OME-Zarr one that stands for its folder."""
+    endings = [f"{suffix}/{ZARR_FILE}" if suffix == ".zarr" else suffix]
+    endings += ["_confidence.tif"] if confidence else []
     return [Output(ending, _written_by_rows) for ending in endings]
 
 

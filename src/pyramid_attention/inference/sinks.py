@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..files import make_folder, scratch, whole_file
+from ..files import holds_files, make_folder, scratch, whole_file
 from ..images import encode_image, encode_label_map
 from .manifest import Manifest
 from .segmentation import Segmentation
@@ -162,9 +162,10 @@ class FileSink:
             names = self._names(item)
             for name in names:
                 place = os.path.join(folder, name)
-                if place in images:
+                image = images.get(place) or images.get(os.path.dirname(place))  # an OME-Zarr is a folder
+                if image is not None:
                     raise UserError(
-                        f"{self.folder / name}, a result of {item.place}, would overwrite the image {images[place]};"
+                        f"{self.folder / name}, a result of {item.place}, would overwrite the image {image};"
                         " choose another folder with out="
                     )
                 if name in taken:
@@ -250,7 +251,8 @@ class FileSink:
     def _is_foreign(self, name: str) -> bool:
         """Whether there is a file of this name that we did not write, or that was changed since; or a folder."""
         path = self.folder / name
-        if not os.path.lexists(path):
+        in_zarr = path.parent.suffix == ".zarr"  # then it stands for the folder, which is replaced as a whole
+        if not (holds_files(path.parent) if in_zarr else os.path.lexists(path)):
             return False
         return os.path.isdir(path) or not (self._overwrite or self._manifest.owns(name))
 
