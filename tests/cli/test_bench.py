@@ -56,6 +56,14 @@ def test_the_count_in_the_file_is_exact_where_all_strides_fit(model):
         assert bench._flops(segmenter, size) == pytest.approx(measure_cost(network, size).flops)
 
 
+def test_a_model_that_nothing_here_can_run_is_an_extra_to_be_installed(model, monkeypatch, capsys):
+    for module in ("pyramid_attention.errors", "pyramid_attention.inference.engines"):
+        monkeypatch.setattr(f"{module}.is_installed", lambda name: name != "torch")
+    monkeypatch.setattr(bench, "apart", lambda function, *arguments: function(*arguments))
+    assert main(["bench", str(model)]) == 2
+    assert "the engine torch needs torch, which is not installed; get it with: pip" in capsys.readouterr().err
+
+
 def test_engines_that_can_run_a_model(model, monkeypatch):
     assert engines_for(model) == ["torch"]
     assert engines_for(model / "model.onnx") == ["onnxruntime", "openvino"]

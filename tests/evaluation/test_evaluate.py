@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from pyramid_attention.artifacts import locate, save_model
 from pyramid_attention.classes import IGNORE
 from pyramid_attention.data import open_dataset
 from pyramid_attention.errors import UserError
@@ -33,6 +34,14 @@ def test_a_live_network_is_evaluated_as_its_segmenter_sees_each_image(network, d
     assert (found.confusion.matrix == expected).all()
     assert found.classes == dataset.classes
     assert (evaluate(dataset, segmenter).confusion.matrix == expected).all()
+
+
+def test_a_model_is_named_in_every_way_that_the_segmenter_takes(network, dataset, tmp_path):
+    network.classes = dataset.classes
+    save_model(network, tmp_path)
+    expected = evaluate(dataset, network, device="cpu").confusion.matrix
+    for model in (str(tmp_path), tmp_path, locate(tmp_path)):
+        assert (evaluate(dataset, model, device="cpu").confusion.matrix == expected).all()
 
 
 def test_a_segmenter_has_its_own_options(network, dataset):

@@ -1,6 +1,7 @@
 """Polygons on earth: they cover the raster without gaps, at the right place, with the right areas."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,19 @@ def test_geopackage_is_in_the_rasters_own_crs(tmp_path: Path) -> None:
     np.testing.assert_array_equal(burnt(pairs, LABELS.shape), LABELS)
     assert [CLASSES.names[label] for label in labels] == names.tolist()
     np.testing.assert_allclose(areas, shapely.area(shapes))
+
+
+def test_a_geopackage_of_an_image_is_in_pixels_and_nobody_is_warned(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_polygons(tmp_path / "a.gpkg", LABELS, CLASSES, tolerance=0)
+    _, _, geometries, (labels, _, areas, pixels) = pyogrio.raw.read(tmp_path / "a.gpkg")
+    shapes = shapely.from_wkb(geometries)
+    np.testing.assert_array_equal(areas, pixels)
+    np.testing.assert_array_equal(areas, shapely.area(shapes))
+    pairs = [(shapely.geometry.mapping(shape), int(label)) for shape, label in zip(shapes, labels, strict=True)]
+    drawn = rasterize(pairs, LABELS.shape, fill=IGNORE, transform=Affine.identity(), dtype="uint8")
+    np.testing.assert_array_equal(drawn, LABELS)
 
 
 def test_small_regions_go_to_the_neighbour_they_touch_most() -> None:

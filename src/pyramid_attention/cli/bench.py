@@ -44,7 +44,7 @@ def bench(
     from ..report.progress import progress
 
     sizes = [_size(text) for text in size or ("480x384", "1024x768")]
-    engines = engine or engines_for(model)
+    engines = engine or engines_for(model) or ["auto"]  # none is installed, which loading the model says
     found = []
     with result_file(json) as numbers:
         with progress("measuring", len(sizes) * len(engines)) as advance:

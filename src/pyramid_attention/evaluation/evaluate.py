@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..artifacts import ModelInfo
+from ..artifacts import Located, Model, ModelInfo
 from ..classes import ClassTable
 from ..data import Dataset, Reading, Sample, fit_masks, open_dataset, remap_classes
 from ..errors import NoPairs, UserError
@@ -120,7 +121,7 @@ def as_trained(dataset: Dataset, segmenter: Segmenter) -> Dataset:
 
 def evaluate(
     data: str | Path | Dataset,
-    model: str | Path | Segmenter | SegmentationModel = DEFAULT_MODEL,
+    model: Model | Segmenter | SegmentationModel = DEFAULT_MODEL,
     split: str = "val",
     options: SegmenterOptions | None = None,
     *,
@@ -165,12 +166,12 @@ def evaluate(
 
 
 def _segmenter(
-    model: str | Path | Segmenter | SegmentationModel, options: SegmenterOptions | None, fields: dict[str, Any]
+    model: Model | Segmenter | SegmentationModel, options: SegmenterOptions | None, fields: dict[str, Any]
 ) -> Segmenter:
     if isinstance(model, Segmenter):
         if options is not None or fields:
             raise UserError("a Segmenter has options of its own; give them to it, or evaluate a model")
         return model
-    if isinstance(model, (str, Path)):
+    if isinstance(model, (str, os.PathLike, Located)):
         return Segmenter.load(model, options, **fields)
     return Segmenter(model, options, **fields)

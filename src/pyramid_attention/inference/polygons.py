@@ -15,7 +15,7 @@ Coordinates are (x, y) in pixels, the image's upper left corner is (0, 0) and y 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,22 +112,39 @@ def polygons(labels: NDArray[np.uint8], tolerance: float = 0.0) -> list[Polygon]
     return result
 
 
-def to_geojson(shapes: Sequence[Polygon], classes: ClassTable) -> dict[str, Any]:
-    """As a GeoJSON FeatureCollection (RFC 7946, but in pixels), each with its class, name, area and pixels."""
+def properties(shape: Polygon, classes: ClassTable, unit: float = 1.0) -> dict[str, Any]:
+    """What is said of a polygon in a file of them; `unit` is the area of a pixel."""
+    return {
+        "class": shape.label,
+        "name": classes.void_name if shape.label == IGNORE else classes.names[shape.label],
+        "area": shape.area * unit,
+        "pixels": shape.pixels,
+    }
+
+
+def to_geojson(
+    shapes: Sequence[Polygon],
+    classes: ClassTable,
+    unit: float = 1.0,
+    placed: Callable[[Ring], NDArray[np.generic]] = np.asarray,
+) -> dict[str, Any]:
+    """A GeoJSON FeatureCollection (RFC 7946) of polygons, each with its class, name, area and pixels.
+
+    Args:
+        shapes: the polygons.
+        classes: what their labels mean.
+        unit: the area of a pixel.
+        placed: brings a ring to where it lies; by default it stays in pixels.
+    """
     return {
         "type": "FeatureCollection",
         "features": [
             {
                 "type": "Feature",
-                "properties": {
-                    "class": shape.label,
-                    "name": classes.void_name if shape.label == IGNORE else classes.names[shape.label],
-                    "area": shape.area,
-                    "pixels": shape.pixels,
-                },
+                "properties": properties(shape, classes, unit),
                 "geometry": {
                     "type": "Polygon",
-                    "coordinates": [ring.tolist() for ring in (shape.exterior, *shape.holes)],
+                    "coordinates": [placed(ring).tolist() for ring in (shape.exterior, *shape.holes)],
                 },
             }
             for shape in shapes

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from ..classes import IGNORE, ClassTable
 from ..errors import UserError, require
 from ..files import whole_file
 from ..images import Place
-from .polygons import Polygon, Ring, merge_small, polygons, to_geojson
+from .polygons import Polygon, Ring, merge_small, polygons, properties, to_geojson
 
 SUFFIXES = (".geojson", ".json", ".gpkg")
 
@@ -63,40 +65,9 @@ def write_polygons(
         content = to_geojson(shapes, classes)
     else:
         require("polygons on earth", "rasterio")
-        content = {
-            "type": "FeatureCollection",
-            "features": [
-                {
-                    "type": "Feature",
-                    "properties": _properties(shape, classes, unit),
-                    "geometry": {
-                        "type": "Polygon",
-                        "coordinates": [
-                            _on_earth(ring, place)[:: 1 if _turns_left(place) else -1].tolist()
-                            for ring in (shape.exterior, *shape.holes)
-                        ],
-                    },
-                }
-                for shape in shapes
-            ],
-        }
+        content = to_geojson(shapes, classes, unit, partial(_on_earth, place=place))
     with whole_file(path) as file:
         file.write_text(json.dumps(content, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-
-
-def _properties(shape: Polygon, classes: ClassTable, unit: float) -> dict[str, Any]:
-    return {
-        "class": shape.label,
-        "name": classes.names[shape.label],
-        "area": shape.area * unit,
-        "pixels": shape.pixels,
-    }
-
-
-def _turns_left(place: Place) -> bool:
-    """Whether rings of polygons (clockwise on a screen) are counterclockwise on earth, as RFC 7946 wants exteriors."""
-    a, b, _, d, e, _ = place.transform
-    return a * e - b * d > 0
 
 
 def _placed(ring: Ring, place: Place) -> NDArray[np.float64]:
@@ -106,11 +77,12 @@ def _placed(ring: Ring, place: Place) -> NDArray[np.float64]:
 
 
 def _on_earth(ring: Ring, place: Place) -> NDArray[np.float64]:
-    """A ring in longitude and latitude, to a millimetre."""
+    """A ring in longitude and latitude, to a millimetre; exteriors go counterclockwise, as RFC 7946 wants them."""
     from rasterio.warp import transform
 
+    a, b, _, d, e, _ = place.transform
     x, y = transform(place.crs, "EPSG:4326", *_placed(ring, place).T.tolist())
-    return np.round(np.stack([x, y], axis=1), 8)
+    return np.round(np.stack([x, y], axis=1), 8)[:: 1 if a * e > b * d else -1]  # on a screen they go clockwise
 
 
 def _write_geopackage(
@@ -120,13 +92,14 @@ def _write_geopackage(
     import pyogrio.raw
     import shapely
 
-    rows = [_properties(shape, classes, unit) for shape in shapes]
+    rows = [properties(shape, classes, unit) for shape in shapes]
     geometries = [
         shapely.Polygon(*((rings[0], rings[1:]) if place is None else _rings(rings, place)))
         for rings in ([shape.exterior, *shape.holes] for shape in shapes)
     ]
     types: dict[str, Any] = {"class": np.int32, "name": object, "area": np.float64, "pixels": np.int64}
-    with whole_file(path) as file:
+    with whole_file(path) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "'crs' was not provided")  # pixels have none
         pyogrio.raw.write(
             file,
             shapely.to_wkb(np.array(geometries, object)),
