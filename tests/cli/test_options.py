@@ -76,4 +76,4 @@ def test_an_impossible_value_is_told_before_anything_is_read(capsys, monkeypatch
 
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert main(["predict", ".", "--tile", "5"]) == 2
-    assert "tiles have at least 128 pixels a side" in capsys.readouterr().err
+    assert "--tile 5 is too small; a tile has 128 pixels a side or more" in capsys.readouterr().err

@@ -399,7 +399,7 @@ def test_the_verb(folder, tmp_path, capsys):
     assert main(["export", str(folder), "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "verified on images of 5 sizes: 100.000% of the labels agree" in printed
-    assert f"use it:  pan predict PHOTO --model {tmp_path / 'model.onnx'}" in printed
+    assert f"use it:  pan predict IMAGE --model {tmp_path / 'model.onnx'}" in printed
     Image.fromarray(make_image(40, 50)).save(tmp_path / "a.png")
     words = ["predict", str(tmp_path / "a.png"), "--model", str(tmp_path / "model.onnx"), "--overlay", "--confidence"]
     assert main([*words, "--out", str(tmp_path / "out")]) == 0

@@ -59,9 +59,9 @@ def test_polygons_that_are_not_ours_are_refused_before_anything_is_done(tmp_path
 
 def test_polygons_are_of_one_image_in_a_known_format(tmp_path):
     images = [half_bright(tmp_path / name) for name in ("a.png", "b.png")]
-    with pytest.raises(UserError, match=r"takes the regions of one image, .*; there are 2 images"):
+    with pytest.raises(UserError, match=r"takes the regions of one image, and there are 2; name one"):
         run(images, tmp_path / "out", polygons=tmp_path / "x.geojson")
-    with pytest.raises(UserError, match=r"x\.shp takes the regions of one image, in a file \.geojson or"):
+    with pytest.raises(UserError, match=r"x\.shp is to be a file \.geojson or"):
         run(images[:1], tmp_path / "out", polygons=tmp_path / "x.shp")
 
 
@@ -123,11 +123,11 @@ def test_an_ome_zarr_is_done_or_made_anew_or_refused_as_a_file_is(tmp_path):
     zarr.save_array(str(tmp_path / "a.zarr"), values)
     out = tmp_path / "out"
     first = run([tmp_path / "a.zarr"], out)
-    written = (out / "a.zarr" / "zarr.json").stat()
+    written = (out / "a.zarr" / "zarr.json").stat().st_mtime_ns
     assert first.done == run([tmp_path / "a.zarr"], out, resume=True).done == 1
-    assert (out / "a.zarr" / "zarr.json").stat() == written
+    assert (out / "a.zarr" / "zarr.json").stat().st_mtime_ns == written
     assert run([tmp_path / "a.zarr"], out).done == 1
-    assert (out / "a.zarr" / "zarr.json").stat() != written
+    assert (out / "a.zarr" / "zarr.json").stat().st_mtime_ns != written
     labels = zarr.open(str(out / "a.zarr"), mode="r")["0"][:]
     np.testing.assert_array_equal(labels, Segmenter(Saved())(values).labels)
     zarr.save_array(str(tmp_path / "mine" / "a.zarr"), values)

@@ -175,9 +175,12 @@ def test_memory_does_not_grow_with_the_height_of_the_image():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"tile": 127}, "tiles have at least 128 pixels a side, which tile=127 has not"),
-        ({"tile": 256, "overlap": 160}, "at most half their side, which overlap=160 is not with tiles of 256"),
-        ({"tile": 256, "overlap": 16}, "by at least 32 pixels"),
+        ({"tile": 127}, "tile=127 is too small; a tile has 128 pixels a side or more"),
+        (
+            {"tile": 256, "overlap": 160},
+            "overlap=160 .* with tiles of 256 pixels; .* 32 pixels at least and 128 at most",
+        ),
+        ({"tile": 256, "overlap": 16}, "overlap=16 is not possible"),
     ],
 )
 def test_tiles_that_cannot_be(fields, message):

@@ -115,7 +115,7 @@ def test_a_study_that_makes_no_sense_is_refused(change, says, tmp_path, capsys):
         (["gau", "shapes", "--seeds", "a"], "--seeds takes whole numbers"),
         (["gau", "shapes", "--set", "train.epoch=1"], "no field 'train.epoch'. Did you mean 'train.epochs'?"),
         (["gau", "shapes", "--resume"], "--resume needs --out"),
-        (["gau", "shapes", "--device", "cuba"], "there is no device 'cuba'. Did you mean 'cuda'?"),
+        (["gau", "shapes", "--device", "cuba"], "there is no device 'cuba'; use one of auto, cpu, cuda, mps"),
     ],
 )
 def test_mistakes_on_the_command_line(arguments, says, capsys, tmp_path, monkeypatch):

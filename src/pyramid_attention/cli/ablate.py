@@ -28,7 +28,10 @@ def ablate(
     *,
     reading: Reading,
 ) -> None:
-    """Train each variant of STUDY with each seed on DATA, on the same budget, and compare: tables, plot, classes."""
+    """Train the variants of STUDY on DATA and compare them.
+
+    Each variant is trained with each seed on the same budget. The results are tables, also by class, and a plot.
+    """
     require("pan ablate", "torch", "lightning")
     from ..report.comparison import overall_table
     from ..studies.ablate import run_study

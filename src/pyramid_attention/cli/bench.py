@@ -30,9 +30,10 @@ def bench(
     *,
     options: SegmenterOptions,
 ) -> None:
-    """Measure M from pixels to labels: latency, throughput, memory, GFLOP/s and their share of the machine's best.
+    """Measure how fast a model runs on this machine.
 
-    The best is the fastest matrix product, measured in turns with the model. One multiply-add counts as 2.
+    From pixels to labels: latency, throughput, memory, GFLOP/s and their share of the machine's best. The best is the
+    fastest matrix product, measured in turns with the model. One multiply-add counts as 2.
     """
     from rich import box
     from rich.console import Console

@@ -28,7 +28,7 @@ def convert_checkpoint(
         str | None, typer.Option(metavar="NAME,NAME,…", help="The classes' names, in the order of their ids.")
     ] = None,
 ) -> None:
-    """Bring a PAN of segmentation-models-pytorch over: the same weights, the same logits, in a model folder."""
+    """Make a model folder of a PAN of segmentation-models-pytorch: the same weights, the same logits."""
     require("pan convert-checkpoint", "torch", "timm")
     from ..artifacts import save_model
     from ..models.convert import convert_checkpoint as convert
@@ -42,4 +42,4 @@ def convert_checkpoint(
     table = network.classes
     assert table is not None
     print(f"{network.num_classes} classes ({', '.join(table.names)}) on {network.backbone.name}, in {out}")
-    print(f"use it:  pan predict PHOTO --model {out} --overlay")
+    print(f"use it:  pan predict IMAGE --model {out} --overlay")

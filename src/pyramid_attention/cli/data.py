@@ -109,7 +109,7 @@ def convert(
 
     Splits are kept; where there is no 'val', a part of 'train' becomes it, always the same one. Images are copied
     as they are, masks become indexed PNGs. Killed half-way, the same command goes on; nothing is ever overwritten. A
-    broken image is told at the end (exit code 1) and the rest is done.
+    broken image is reported at the end (exit code 1) and the rest is done.
     """
     from ..data import open_dataset
     from ..data.convert import convert_dataset

@@ -19,12 +19,13 @@ def demo(
     fields: Fields = None,
     device: Device = "auto",
 ) -> None:
-    """Train a small PAN on synthetic shapes, measure it on test images, segment some, and say where they are."""
+    """Train a small PAN on synthetic shapes, measure it, and segment images with it."""
     require("pan demo", "torch", "lightning")
     from ..studies.demo import run_demo
 
+    asked = parse_fields(fields)
     print("Training a small PAN on synthetic shapes (about three minutes on two cores) …")
-    result = run_demo(out, seed=seed, fields=parse_fields(fields), device=device)
+    result = run_demo(out, seed=seed, fields=asked, device=device)
     print(result.table)
     print(f"mIoU on {result.images} test images: {result.miou:.1%}")
     print("Look at:")

@@ -18,7 +18,7 @@ def evaluate(
     data: Annotated[str, typer.Argument(metavar="DATA", help="The data set's folder, or the word 'shapes'.")],
     model: Model = DEFAULT_MODEL,
     split: Annotated[str, typer.Option(help="Which of the data set's splits.")] = "val",
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all the numbers to a JSON file.")] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all metrics to a JSON file.")] = None,
     report: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write confusion.png, worst_best.png and per_class.md to a folder."),
@@ -31,7 +31,10 @@ def evaluate(
     reading: Reading,
     options: SegmenterOptions,
 ) -> None:
-    """Compare a model's predictions with the masks of DATA, pixel by pixel, each image at its own size."""
+    """Compare a model's predictions with the masks of DATA.
+
+    Pixel by pixel, each image at its own size.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table

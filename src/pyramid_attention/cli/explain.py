@@ -21,7 +21,7 @@ def explain(
     *,
     options: SegmenterOptions,
 ) -> None:
-    """Show what the network attends to, and which places in the image each class rests on.
+    """Show which places in an image each class rests on, and the network's attention.
 
     PAN's pyramid attention, its global branch and the gates of Global Attention Upsample need the extra train; the
     places that a class rests on are found for any model.

@@ -47,9 +47,10 @@ def export(
     *,
     reading: Reading,
 ) -> None:
-    """Write M as one ONNX file: pixels in, labels and scores out; classes, preprocessing and accuracy inside.
+    """Write M as one ONNX file that needs no PyTorch.
 
-    The file is compared with the model before it is kept. It needs no PyTorch: pan predict PHOTO --model FILE.
+    Pixels in, labels and logits out; classes, preprocessing and accuracy inside. The file is compared with the model
+    before it is kept. Then: pan predict IMAGE --model FILE.
     """
     if web is not None:
         _write_page(model, web, webgpu, only_web=not (int8 or calibrate or max_size or out))
@@ -81,7 +82,7 @@ def export(
             f"8 bits ({cost.scheme}; {cost.in_float[0]} of {cost.in_float[1]} convolutions in float): mIoU"
             f" {cost.before:.2%} before, {cost.after:.2%} after, on {cost.images} images of val"
         )
-    print(f"{done.path} ({done.path.stat().st_size / 1e6:.1f} MB); use it:  pan predict PHOTO --model {done.path}")
+    print(f"{done.path} ({done.path.stat().st_size / 1e6:.1f} MB); use it:  pan predict IMAGE --model {done.path}")
 
 
 def _write_page(model: str, folder: Path, webgpu: bool, only_web: bool) -> None:

@@ -20,9 +20,9 @@ def models(
     output_stride: Annotated[int, typer.Option(help="8, 16 or 32.")] = 16,
     device: Device = "auto",
 ) -> None:
-    """List the trained models in the package, then the architectures that can be trained: context, decoder and paper.
+    """List the trained models in the package, and the architectures.
 
-    With --cost, what each architecture costs.
+    Of each architecture its context, its decoder and its paper; with --cost, what it costs.
     """
     from rich import box
     from rich.console import Console

@@ -17,7 +17,7 @@ def predict(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...",
+            metavar="INPUT",
             help="Images, rasters, folders, or quoted patterns ('photos/**/*.jpg'; 'scene/{band}.tif' is one image).",
         ),
     ],
@@ -104,7 +104,8 @@ def predict(
                 overwrite=overwrite,
                 on_done=advance,
             )
-    print(f"{summary.done} label maps are in {out if planned is None else out / planned.name}")
+    if summary.done:
+        print(f"{summary.done} label maps are in {out if planned is None else out / planned.name}")
     if len(summary.failed) > 1:
         for _, reason in summary.failed:
             print(f"failed: {reason}", file=sys.stderr)

@@ -20,7 +20,7 @@ KEY_VARIABLE, TOKEN_VARIABLE = "PAN_API_KEY", "PAN_FETCH_TOKEN"
 def serve(
     models: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[M...]", help=f"The models, or NAME=M; {DEFAULT_MODEL} where none is named."),
+        typer.Argument(metavar="M", help=f"The models, or NAME=M; {DEFAULT_MODEL} where none is named."),
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for every one.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for a free one.")] = 8000,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from ..errors import UserError, nearest
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
+from ..errors import UserError
+from .options import unknown_device
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
-    """The torch device for a name of `DEVICES`; "auto" is the first that is there of cuda, mps and cpu.
+    """The torch device for a name of `options.DEVICES`; "auto" is the first that is there of cuda, mps and cpu.
 
     A `torch.device` is returned as it is: code that already holds one (a rank of a distributed run) keeps it.
 
@@ -23,7 +22,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     if device == "auto":
         return torch.device(next(name for name, there in available.items() if there))
     if device not in available:
-        raise UserError(f"there is no device '{device}'.{nearest(device, DEVICES)}")
+        raise unknown_device(device)
     if not available[device]:
         raise UserError(f'PyTorch finds no {device} device on this machine; use device="cpu" (or auto)')
     return torch.device(device)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import UserError, nearest
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
 DEFAULT_MODEL = "pan-street"
 """What is used where no model is named."""
 STEP = 32
@@ -30,12 +31,17 @@ def _option(default: Any, help: str, metavar: str | None = None) -> Any:
     return field(default=default, metadata={"help": help, "metavar": metavar})
 
 
+def unknown_device(device: str) -> UserError:
+    """The error for a device that no engine knows."""
+    return UserError(f"there is no device '{device}'; use one of {', '.join(DEVICES)}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SegmenterOptions:
     """How a model is run.
 
     Attributes:
-        device: "auto", "cpu", "cuda" or "mps".
+        device: one of `DEVICES`.
         engine: what runs the model, a name of `ENGINES`, or "auto" for the first that can.
         tta: average over scales and flip, see `inference.tta`.
         tile: images with a longer side are segmented by tiles of at most this many pixels a side (rounded down to a
@@ -72,15 +78,15 @@ class SegmenterOptions:
 
     def __post_init__(self) -> None:
         if self.tile is not None and self.tile < LEAST_TILE:
-            raise UserError(f"tiles have at least {LEAST_TILE} pixels a side, which tile={self.tile} has not")
+            raise UserError(f"tile={self.tile} is too small; a tile has {LEAST_TILE} pixels a side or more")
         if self.max_size is not None and (not isinstance(self.max_size, int) or 0 != self.max_size < MIN_SIDE):
             raise UserError(
-                f"images are shrunk to {MIN_SIDE} pixels or more (0: never), which max_size={self.max_size!r} is not"
+                f"max_size={self.max_size!r} is not possible; images are shrunk to {MIN_SIDE} pixels or more (0: never)"
             )
         if not 0 < self.tile_overlap <= self.tile_size // 2:
             raise UserError(
-                f"tiles overlap by at least {STEP} pixels and at most half their side, which overlap={self.overlap} is"
-                f" not with tiles of {self.tile_size}"
+                f"overlap={self.overlap} is not possible with tiles of {self.tile_size} pixels; they overlap by {STEP}"
+                f" pixels at least and {self.tile_size // 2} at most"
             )
 
     @classmethod

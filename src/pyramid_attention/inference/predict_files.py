@@ -48,11 +48,10 @@ def predict_files(
         UserError: a result would replace a file that we did not write; polygons of several images, or in a format that
             is not known; or the disk is full.
     """
-    if polygons is not None and (source.count != 1 or polygons.suffix.lower() not in SUFFIXES):
-        raise UserError(
-            f"polygons={polygons} takes the regions of one image, in a file {' or '.join(SUFFIXES)}; there are"
-            f" {source.count} images"
-        )
+    if polygons is not None and polygons.suffix.lower() not in SUFFIXES:
+        raise UserError(f"polygons={polygons} is to be a file {' or '.join(SUFFIXES)}")
+    if polygons is not None and source.count != 1:
+        raise UserError(f"polygons={polygons} takes the regions of one image, and there are {source.count}; name one")
     images, rasters = source.apart()
     made_by = segmenter.identity
     # What a link leads to has another folder above it than the link has.

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from ...artifacts import Located, ModelInfo
 from ...artifacts.onnx_file import INPUT, SCORES, read_file
 from ...classes import ClassTable
-from ...errors import UserError, nearest
-from ..options import SegmenterOptions
+from ...errors import UserError
+from ..options import DEVICES, SegmenterOptions, unknown_device
 from ..threads import usable_cores
 from .failures import check_finite, out_of_memory
 from .pruning import keep_output
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
 CUDA = "CUDAExecutionProvider"
 
 
@@ -106,7 +105,7 @@ def choose_providers(device: str) -> list[str]:
         UserError: an unknown name, or a device that the installed runtime does not have.
     """
     if device not in DEVICES:
-        raise UserError(f"there is no device '{device}'.{nearest(device, DEVICES)}")
+        raise unknown_device(device)
     there = onnxruntime.get_available_providers()
     if device == "mps":
         raise UserError('ONNX Runtime has no device mps; use device="cpu" (or auto)')

@@ -50,7 +50,7 @@ class TorchEngine:
 
     Args:
         network: its `coarse_logits` are what the engine gives.
-        device: a name of `devices.DEVICES` or a torch device; the network is moved there.
+        device: a name of `options.DEVICES` or a torch device; the network is moved there.
         precision: "bf16" computes convolutions in half the bits, where the device does that faster; the labels are then
             those of fp32 but for some pixels along outlines.
         compiled: have `torch.compile` make a program of the network at the first image, which takes a minute.
