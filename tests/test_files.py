@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from pyramid_attention import files
 from pyramid_attention.errors import UserError
 from pyramid_attention.files import (
     Claims,
     InUse,
+    carry_over,
     holds_files,
     locked,
     make_folder,
@@ -21,6 +23,7 @@ from pyramid_attention.files import (
     result_file,
     result_files,
     scratch,
+    sha256,
     whole_file,
     whole_folder,
 )
@@ -225,6 +228,108 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     assert [names(tmp_path), names(tmp_path / "new")] == [["new"], ["a"]]
     with pytest.raises(UserError, match="new already holds files"):
         write(None)
+
+
+REPLACING = """
+from pathlib import Path
+with files.whole_folder(folder + "/a", over=True) as new:
+    (new / "x").write_text("new")
+"""
+"""Takes the place of a folder whose `x` says "old"."""
+
+
+def folder_with(x: str, path: Path) -> Path:
+    path.mkdir()
+    (path / "x").write_text(x)
+    return path
+
+
+def test_a_folder_takes_the_place_of_another_in_one_step(tmp_path, monkeypatch):
+    folder_with("old", tmp_path / "a")
+    steps = []
+    monkeypatch.setattr(os, "replace", lambda *paths: steps.append(paths))  # of which none is needed
+    exec(REPLACING, {"files": files, "folder": str(tmp_path)})
+    assert (tmp_path / "a" / "x").read_text() == ("new" if sys.platform == "linux" else "old")
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("moment", [1, 2])
+def test_without_such_a_step_a_kill_leaves_the_old_folder_or_the_new_to_the_next_run(tmp_path, moment):
+    """`moment` 1: the old one is out of its place, and the new one not yet in it; 2: both steps are done."""
+    folder_with("old", tmp_path / "a")
+    code = f"""
+import os
+files._exchange = lambda one, other: False
+steps, replace = [], os.replace
+def step(*paths):
+    replace(*paths)
+    steps.append(paths)
+    if len(steps) == {moment}:
+        print("ready", flush=True)
+        sys.stdin.read()
+os.replace = step
+{REPLACING}"""
+    end(other_process(code, tmp_path))
+    assert (tmp_path / "a").exists() == (moment == 2)
+    with scratch(tmp_path):
+        pass
+    assert names(tmp_path) == ["a"]
+    assert (tmp_path / "a" / "x").read_text() == ("old" if moment == 1 else "new")
+
+
+def test_a_fault_between_the_steps_puts_the_old_folder_back(tmp_path, monkeypatch):
+    folder_with("old", tmp_path / "a")
+    replace = os.replace
+
+    def fail(source, target):
+        if Path(source).name == "new":
+            raise OSError(5, "Input/output error")
+        replace(source, target)
+
+    monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(UserError, match="Input/output error"):
+        exec(REPLACING, {"files": files, "folder": str(tmp_path)})
+    assert names(tmp_path) == ["a"]
+    assert (tmp_path / "a" / "x").read_text() == "old"
+
+
+def test_a_link_to_a_folder_stays_one(tmp_path):
+    folder_with("old", tmp_path / "elsewhere")
+    (tmp_path / "a").symlink_to("elsewhere")
+    exec(REPLACING, {"files": files, "folder": str(tmp_path)})
+    assert (tmp_path / "a").is_symlink()
+    assert (tmp_path / "elsewhere" / "x").read_text() == "new"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_else_a_folder_holds_is_carried_over(tmp_path, monkeypatch, links):
+    old, new = folder_with("old", tmp_path / "old"), folder_with("new", tmp_path / "new")
+    (old / "more").mkdir()
+    for name in ("y", ".z", "more/y"):
+        (old / name).write_text(name)
+    (old / "nowhere").symlink_to("missing")
+    if not links:
+
+        def refuse(*paths, **options):
+            raise OSError(1, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", refuse)
+    carry_over(old, new)
+    assert names(new) == [".z", "more", "nowhere", "x", "y"]
+    assert [(new / name).read_text() for name in ("x", "y", ".z", "more/y")] == ["new", "y", ".z", "more/y"]
+    assert os.readlink(new / "nowhere") == "missing"
+
+
+def test_the_digest_of_a_folder_is_of_names_and_contents(tmp_path):
+    digests = set()
+    for number, content in enumerate([{"a": "1"}, {"a": "2"}, {"b": "1"}, {"a": "1", "b": ""}, {"a": "1"}]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name, text in content.items():
+            (folder / name).write_text(text)
+        digests.add(sha256(folder))
+    assert len(digests) == 4
 
 
 # Results over results, and over nothing else

@@ -13,6 +13,7 @@ ones), nothing is cleared of which the owner is not known to be dead, and two pr
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
 import itertools
@@ -50,6 +51,8 @@ RESULTS = ".pan-results"
 _PREFIX, _RANDOM = ".pan-", 10
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 _LOCK = "lock"  # in a temporary folder
+_OLD = "old-"  # before the name of a folder that a new one is taking the place of
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
 _PROGRAM = "pyramid-attention"
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 
@@ -250,6 +253,9 @@ def _remove(place: Path, lock: int | None = None) -> None:
         for entry in os.scandir(place):
             if entry.name == _LOCK:
                 continue
+            if entry.name.startswith(_OLD) and not os.path.lexists(place.parent / entry.name.removeprefix(_OLD)):
+                os.replace(entry.path, place.parent / entry.name.removeprefix(_OLD))
+                continue
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
             else:
@@ -339,19 +345,53 @@ def write_json(path: str | os.PathLike[str], data: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary folder; on leaving, it takes the place of `path`, which is new or an empty folder.
+def whole_folder(path: str | os.PathLike[str], *, over: bool = False) -> Iterator[Path]:
+    """Give a temporary folder; on leaving, it takes the place of `path` in one step.
+
+    Args:
+        path: new or an empty folder.
+        over: or one that holds files, which are removed.
 
     Raises:
         UserError: there is something else, or it cannot be written.
     """
-    target = Path(path)
-    if target.is_file() or holds_files(target):
+    target = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
+    if target.is_file():
+        raise UserError(f"{target} is a file, not a folder; choose another output folder")
+    if not over and holds_files(target):
         raise UserError(f"{target} already holds files; choose another folder")
     with scratch(make_folder(target.parent)) as place:
-        (place / "new").mkdir()
-        yield place / "new"
-        os.replace(place / "new", target)
+        new, old = place / "new", place / (_OLD + target.name)
+        new.mkdir()
+        yield new
+        if not target.is_dir() or not _exchange(new, target):
+            with suppress(FileNotFoundError):
+                os.replace(target, old)  # from here on, whoever clears the temporary folder puts it back
+            os.replace(new, target)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Whether two folders could take each other's places in one step (Linux, on most file systems)."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    return rename is not None and rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
+
+
+def carry_over(old: Path, new: Path) -> None:
+    """Have a folder hold what another one holds and it does not: links to the same files, or copies."""
+
+    def link(source: str, destination: str) -> None:
+        try:
+            os.link(source, destination, follow_symlinks=False)
+        except OSError:  # a file system without links
+            shutil.copy2(source, destination, follow_symlinks=False)
+
+    for entry in os.scandir(old):
+        if os.path.lexists(new / entry.name):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            shutil.copytree(entry.path, new / entry.name, symlinks=True, copy_function=link)
+        else:
+            link(entry.path, str(new / entry.name))
 
 
 # Results
@@ -420,10 +460,15 @@ def _refuse_foreign(folder: Path, names: Iterable[str]) -> None:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """The SHA-256 of a file, in hexadecimal; of a folder, that of the names and the digests of the files in it."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
+    if path.is_dir():
+        for file in sorted(file for file in path.rglob("*") if file.is_file()):
+            name = os.fsencode(file.relative_to(path).as_posix())
+            digest.update(name + b"\0" + sha256(file).encode() + b"\n")
+        return digest.hexdigest()
+    with open(path, "rb") as opened:
+        while block := opened.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
 

@@ -191,6 +191,17 @@ def test_saving_where_a_file_stands_is_refused(net, tmp_path):
         save_model(net, tmp_path / "taken")
 
 
+def test_what_else_a_model_folder_holds_stays_when_the_model_is_saved_again(net, folder):
+    (folder / "model.onnx").write_text("exported")
+    (folder / ".git").mkdir()
+    (folder / ".git" / "HEAD").write_text("main")
+    save_model(net, folder, validation={"miou": 0.6})
+    assert read_info(folder).validation == {"miou": 0.6}
+    assert (folder / "model.onnx").read_text() == "exported"
+    assert (folder / ".git" / "HEAD").read_text() == "main"
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
 def test_classes_that_do_not_fit_are_refused(net):
     with pytest.raises(UserError, match="the model has 3 classes, the class table 2"):
         net.classes = ClassTable.of(2)

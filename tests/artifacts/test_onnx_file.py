@@ -107,6 +107,14 @@ def test_what_names_its_classes_takes_no_others(file):
         Segmenter.load(file, classes=["a", "b", "c"])
 
 
+@pytest.mark.parametrize("place", [-3, 5])  # the tag of the info's entry, and its key, beside the key's length
+def test_what_no_longer_says_its_classes_where_it_should_takes_no_others_either(file, place):
+    content = bytearray(file.read_bytes())
+    content[content.rindex(b"\x0a\x11pyramid_attention") + place] ^= 8
+    file.write_bytes(content)
+    assert "is damaged" in refusal(file, lambda path: Segmenter.load(path, classes=["a", "b", "c"]))
+
+
 # Networks made again: `test_onnx_weights` has those that can be
 
 

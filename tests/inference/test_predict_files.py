@@ -12,10 +12,11 @@ from PIL import Image
 
 from inference.test_predict import Brightness
 from pyramid_attention.errors import UserError
+from pyramid_attention.images import open_raster
 from pyramid_attention.inference import Segmenter, rasters
 from pyramid_attention.inference.predict_files import predict_files
 from pyramid_attention.inference.sinks import FileSink
-from pyramid_attention.inference.sources import find_images
+from pyramid_attention.inference.sources import find_images, version_of
 from support import geotiff
 
 
@@ -131,8 +132,69 @@ def test_an_ome_zarr_is_done_or_made_anew_or_refused_as_a_file_is(tmp_path):
     labels = zarr.open(str(out / "a.zarr"), mode="r")["0"][:]
     np.testing.assert_array_equal(labels, Segmenter(Saved())(values).labels)
     zarr.save_array(str(tmp_path / "mine" / "a.zarr"), values)
-    with pytest.raises(UserError, match=r"holds 1 file that would be overwritten .*: a\.zarr/zarr\.json;"):
+    with pytest.raises(UserError, match=r"holds 1 file that would be overwritten .*: a\.zarr;"):
         run([tmp_path / "a.zarr"], tmp_path / "mine")
     with pytest.raises(UserError, match=r"would overwrite the image"):
         run([tmp_path / "a.zarr"], tmp_path, overwrite=True)
     np.testing.assert_array_equal(zarr.open(str(tmp_path / "a.zarr"), mode="r")[:], values)
+
+
+def zarr_of(path: Path, level: int) -> Path:
+    zarr = pytest.importorskip("zarr")
+    group = zarr.create_group(path, overwrite=True)
+    group.create_array("0", data=np.full((3, 40, 50), level, np.uint8))
+    axes = [{"name": name} for name in "cyx"]
+    group.attrs["ome"] = {"multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
+    return path
+
+
+def labels_of(path: Path) -> set[int]:
+    return set(np.unique(open_raster(path).read((0, 40), (0, 50))).tolist())
+
+
+def test_a_zarr_result_is_ours_as_any_other(tmp_path):
+    pytest.importorskip("rasterio")
+    image, out = zarr_of(tmp_path / "a.zarr", 0), tmp_path / "out"
+    (out / "a.zarr").mkdir(parents=True)
+    (out / "a.zarr" / "mine").write_text("mine")
+    for options in ({}, {"overwrite": True}):  # which is for files alone
+        with pytest.raises(UserError, match=r"holds 1 file that would be overwritten .*: a\.zarr;"):
+            run([image], out, **options)
+    (out / "a.zarr" / "mine").unlink()
+    (out / "a.zarr").rmdir()
+
+    assert run([image], out, confidence=True).done == 1
+    assert {path.name for path in out.glob("[!.]*")} == {"a.zarr", "a_confidence.tif"}
+    assert labels_of(out / "a.zarr") == {0}
+    before = (out / "a.zarr" / "zarr.json").stat().st_mtime_ns
+    run([image], out, confidence=True, resume=True)
+    assert (out / "a.zarr" / "zarr.json").stat().st_mtime_ns == before
+    zarr_of(image, 255)
+    run([image], out, confidence=True, resume=True)
+    assert labels_of(out / "a.zarr") == {1}
+
+    (out / "a.zarr" / "0" / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"changed since: a\.zarr;"):
+        run([image], out, confidence=True)
+    assert (out / "a.zarr" / "0" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["雪" * 80, "x" * 240])
+def test_a_raster_with_a_long_name(tmp_path, name):
+    pytest.importorskip("rasterio")
+    geotiff(tmp_path / f"{name}.tif", np.zeros((3, 40, 50), np.uint8))
+    assert run([tmp_path / f"{name}.tif"], tmp_path / "out").failed == []
+    assert [path.name for path in (tmp_path / "out").glob("[!.]*")] == [f"{name}.tif"]
+
+
+def test_an_image_of_several_files_is_another_when_one_of_them_changes(tmp_path):
+    for name in ("red", "green"):
+        (tmp_path / f"{name}.tif").write_bytes(b"1")
+    folder = tmp_path / "a.zarr" / "0"
+    folder.mkdir(parents=True)
+    (folder / "c").write_bytes(b"1")
+    for image, part in ((tmp_path / "{band}.tif", tmp_path / "green.tif"), (tmp_path / "a.zarr", folder / "c")):
+        before = version_of(image)
+        assert version_of(image) == before
+        part.write_bytes(b"12")
+        assert version_of(image) != before

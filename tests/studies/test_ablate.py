@@ -16,6 +16,7 @@ from pyramid_attention.errors import UserError
 from pyramid_attention.models import build_model, list_architectures
 from pyramid_attention.studies import ablate
 from pyramid_attention.studies.study import Study, list_studies, load_study
+from pyramid_attention.training.recipe import load_recipe
 from pyramid_attention.training.resolve import resolve
 from support import set_options
 
@@ -243,6 +244,20 @@ def test_a_study_is_resumed_as_it_was_begun_or_not_at_all(trained, tmp_path):
     (tmp_path / "other" / "photo.jpg").touch()
     with pytest.raises(UserError, match=r"is not a study's folder"):
         ablate.run_study(small(), "shapes", fields=SMALL, out=tmp_path / "other", resume=True)
+
+
+def test_a_study_whose_runs_decided_some_fields_themselves_is_resumed(trained, tmp_path):
+    ablate.run_study(small(), "shapes", fields=SMALL, recipe="finetune", out=tmp_path / "s")
+    for path in (tmp_path / "s").glob("runs/*/*/recipe.yaml"):
+        recipe = load_recipe(path)
+        assert "train.learning_rate" in recipe.auto
+        recipe.with_fields({"train.learning_rate": 0.0123}).model_copy(update={"auto": ()}).save(path)
+    before = len(trained)
+    ablate.run_study(small(), "shapes", fields=SMALL, recipe="finetune", out=tmp_path / "s", resume=True)
+    assert len(trained) == before + 1  # the one that fails each time
+    fields = {**SMALL, "train.learning_rate": 0.1}
+    with pytest.raises(UserError, match=r"was begun with another train.learning_rate; resume with the"):
+        ablate.run_study(small(), "shapes", fields=fields, recipe="finetune", out=tmp_path / "s", resume=True)
 
 
 def test_a_variant_that_cannot_be_built_is_reported_and_the_rest_goes_on(trained, tmp_path, capsys):

@@ -1,7 +1,7 @@
 """Model folders: `config.json` (the model's info), `model.safetensors` (its weights) and `README.md` (a model card).
 
-The weights are safetensors, which hold numbers and cannot run code. All three are written elsewhere and then put into
-their places at once, the configuration last: a folder with a `config.json` is complete.
+The weights are safetensors, which hold numbers and cannot run code. A folder is written elsewhere and takes the place
+of an earlier one in one step: there is always a whole model.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
-from ..files import make_folder, scratch
+from ..files import carry_over, scratch, whole_folder
 from .hub import upload
 from .info import ModelInfo
 from .integrity import check_bytes, read_bytes
@@ -47,6 +47,8 @@ def save_model(
 ) -> None:
     """Write a model folder, over one that is there; what is said besides the network is described by `ModelInfo`.
 
+    Other files that the folder holds stay in it.
+
     Raises:
         UserError: if it cannot be written, or the network cannot be described: `build_model` did not make it.
     """
@@ -67,15 +69,14 @@ def save_model(
     info = replace(info, weights_sha256=hashlib.sha256(weights).hexdigest())
     card = model_card(info, describe(network.spec), sum(each.numel() for each in network.parameters()))
     contents = {WEIGHTS: weights, CARD: card.encode(), CONFIG: info.to_json().encode()}
-    target = make_folder(folder)
-    with scratch(target) as place:
+    with whole_folder(folder, over=True) as place:
         for name, content in contents.items():
             with open(place / name, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        for name in contents:
-            os.replace(place / name, target / name)
+        if os.path.isdir(folder):  # it may hold an exported file
+            carry_over(Path(folder), place)
 
 
 def load_folder(folder: Path, parts: Iterable[type | str] = ()) -> SegmentationModel:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 KEY, TRAINING_KEY = "pyramid_attention", "pyramid_attention_training"
 """Under these names the file's metadata hold one JSON object each."""
+OWN = b'"weights_sha256": "'
+"""What stands in the model's info and in no file of another program."""
 INPUT, LABELS, SCORES = "images", "labels", "scores"
 """What goes into the graph and what comes out."""
 MODEL_METADATA = 14
@@ -76,6 +78,8 @@ def read_file(model: Located, names: Sequence[str] | None = None) -> tuple[bytes
     if model.sha256 is not None:
         check_bytes(model.path, stat, [data], model.sha256)
     if found is None:
+        if OWN in data:
+            raise _damaged(model.path, "what it says of the model is not where it was written")
         return data, None
     info, begin, end = found
     if names is not None:

@@ -128,8 +128,8 @@ def _is_cut_off(image: Image.Image, path: PathLike, content: bytes | None) -> bo
     Data that are put before the end are drawn in place of that grey, and past a whole image they are passed over. Of a
     progressive JPEG that is cut off in a later scan, whose lower part is blurred, nothing is known.
     """
-    last = image.getpixel((image.width - 1, image.height - 1))
-    if not np.isin(last, GREY).all():
+    last = image.crop((image.width - 1, image.height - 1, image.width, image.height))
+    if not np.isin(np.asarray(last), GREY).all():
         return False
     data = Path(path).read_bytes() if content is None else content
     end = data.rfind(END_OF_JPEG)

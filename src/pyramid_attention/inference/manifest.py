@@ -16,6 +16,7 @@ import errno
 import json
 import os
 import secrets
+import stat
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -53,10 +54,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Written:
-    """A file that a run wrote, or was about to write when it was killed.
+    """A file (or an OME-Zarr, which is a folder) that a run wrote, or was about to write when it was killed.
 
     Attributes:
-        size, sha256: of its bytes.
+        size, sha256: of its bytes; see `files.sha256` for a folder, whose size says nothing.
         mtime_ns: its time of modification: a file that still has it and its size is taken to be as it was written.
         version: of the image it was made from, see `Item`.
         run: who wrote it.
@@ -72,6 +73,8 @@ class Written:
         """Whether the file at a path is the one that was written."""
         try:
             status = os.lstat(path)
+            if stat.S_ISDIR(status.st_mode):
+                return sha256(path) == self.sha256
             if status.st_size != self.size:
                 return False
             return status.st_mtime_ns == self.mtime_ns or sha256(path) == self.sha256

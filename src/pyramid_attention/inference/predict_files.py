@@ -53,6 +53,9 @@ def predict_files(
     if polygons is not None and source.count != 1:
         raise UserError(f"polygons={polygons} takes the regions of one image, and there are {source.count}; name one")
     images, rasters = source.apart()
+    by_suffix: dict[str, list[Item]] = {}
+    for item in rasters.items:
+        by_suffix.setdefault(raster_suffix(Path(item.place)), []).append(item)
     made_by = segmenter.identity
     # What a link leads to has another folder above it than the link has.
     region_file = (
@@ -63,9 +66,6 @@ def predict_files(
         others = [] if region_file is None else [region_file]
         return FileSink(folder, outputs, made_by=made_by, resume=resume, overwrite=overwrite, others=others)
 
-    by_suffix: dict[str, list[Item]] = {}
-    for item in rasters:
-        by_suffix.setdefault(raster_suffix(Path(item.place)), []).append(item)
     for suffix, items in by_suffix.items():
         with sink_of(raster_outputs(suffix, confidence)) as sink:
             sink.check(items)  # before the first image is read

@@ -7,7 +7,8 @@ that is killed goes on with the row of tiles that it was at, and ends with the s
 
 from __future__ import annotations
 
-import shutil
+import hashlib
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -21,7 +22,7 @@ from PIL import Image
 
 from ..classes import IGNORE
 from ..errors import UserError, require
-from ..files import owned, scratch, whole_file
+from ..files import owned, whole_file, whole_folder
 from ..images import Raster, Span, open_raster
 from .predict import PredictSummary, is_hopeless
 from .row_store import RowStore
@@ -105,8 +106,6 @@ class RasterReader:
         return values if self.raster.dtype == np.float32 else np.rint(values).astype(self.raster.dtype)
 
 
-ZARR_FILE = "zarr.json"
-"""The file that every folder of Zarr (version 3) has."""
 SMALLEST = 64
 """Rows of the smallest window of a damaged part that is read on its own."""
 
@@ -141,7 +140,7 @@ def segment_raster(
     *,
     bands: Sequence[int] | None = None,
     confidence: Path | None = None,
-    put: Callable[[Path], AbstractContextManager[Path]] = whole_file,
+    put: Callable[[Path], AbstractContextManager[Path]] | None = None,
     on_rows: Callable[[int], None] | None = None,
 ) -> RasterResult:
     """Segment a raster and write the result, and go on where an earlier call was killed.
@@ -152,7 +151,8 @@ def segment_raster(
         labels: the file to be written; its suffix says the format (`.tif`, `.zarr`).
         bands: of the raster, in the network's order, by their places from 0; all by default.
         confidence: the file for the labels' probabilities.
-        put: gives a temporary path for a file that is to appear whole.
+        put: gives a temporary path for a file or a Zarr folder that is to appear whole; by default `files.whole_file`
+            and `files.whole_folder`.
         on_rows: called with the number of rows as they are done, those of an earlier call at once.
 
     Raises:
@@ -170,7 +170,8 @@ def segment_raster(
         "made_by": segmenter.identity,
         "confidence": confidence is not None,
     }
-    folder = labels.parent / f".pan-rows-{labels.name[:100]}"
+    name = hashlib.sha256(os.fsencode(labels.name)).hexdigest()[:20]  # the labels' own may be as long as names can be
+    folder = labels.parent / f".pan-rows-{name}"
     with owned(folder, "raster") as place:
         store = RowStore(place / "rows", about, raster.width)
         done = store.height
@@ -202,23 +203,18 @@ def _write(
     band: int,
     raster: Raster,
     palette: NDArray[np.uint8] | None,
-    put: Callable[[Path], AbstractContextManager[Path]],
+    put: Callable[[Path], AbstractContextManager[Path]] | None,
 ) -> None:
     size = raster.height, raster.width
     if path.suffix == ".zarr":
         from ..images.ome_zarr import write_ome_zarr
 
-        with scratch(path.parent) as place:
-            write_ome_zarr(place / "new", store.read(band), size, path.stem, palette)
-            if path.exists():  # as an earlier run left it
-                shutil.rmtree(path)
-            (place / "new").rename(path)
-        with put(path / ZARR_FILE) as temporary:  # noted as written once all the others are there
-            shutil.copyfile(path / ZARR_FILE, temporary)
+        with (put or whole_folder)(path) as temporary:
+            write_ome_zarr(temporary, store.read(band), size, path.stem, palette)
         return
     from ..images.cog import write_cog
 
-    with put(path) as temporary:
+    with (put or whole_file)(path) as temporary:
         nodata = IGNORE if palette is not None else None
         write_cog(temporary, store.read(band), size, raster.place, nodata=nodata, palette=palette)
 
@@ -235,7 +231,7 @@ def predict_rasters(
 
     Args:
         segmenter: the model.
-        source: whose items are all rasters.
+        source: whose items are all rasters, of one `raster_suffix`.
         sink: with the outputs of `raster_outputs`, entered already.
         confidence: write the labels' probabilities as a second raster.
         on_done: called after each raster.
@@ -300,9 +296,13 @@ def raster_suffix(path: Path) -> str:
 
 
 def raster_outputs(suffix: str, confidence: bool) -> list[Output]:
-    """The files that are written of a raster, for a `FileSink`; of an OME-Zarr one that stands for its folder."""
-    endings = [f"{suffix}/{ZARR_FILE}" if suffix == ".zarr" else suffix]
-    endings += ["_confidence.tif"] if confidence else []
+    """The files that are written of a raster, for a `FileSink`.
+
+    Args:
+        suffix: of the label map, see `raster_suffix`.
+        confidence: whether the labels' probabilities are one of them.
+    """
+    endings = [suffix, *(["_confidence.tif"] if confidence else [])]
     return [Output(ending, _written_by_rows) for ending in endings]
 
 

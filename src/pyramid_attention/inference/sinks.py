@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..files import holds_files, make_folder, scratch, whole_file
+from ..files import make_folder, scratch, whole_file, whole_folder
 from ..images import encode_image, encode_label_map
 from .manifest import Manifest
 from .segmentation import Segmentation
@@ -227,6 +227,8 @@ class FileSink:
     def put(self, name: str, version: str | None = None) -> Iterator[Path]:
         """Give a temporary path; on leaving, what was written there becomes a file of the folder, whole or not at all.
 
+        OME-Zarr is a folder: then the path is one, too.
+
         Args:
             name: its path from the folder, with /.
             version: of the image it was made from.
@@ -237,7 +239,9 @@ class FileSink:
         target = self.folder / name
         make_folder(target.parent)
         inside = not name.startswith("..")  # elsewhere, the file system may be another
-        with whole_file(target, self._scratch if inside else None) as temporary:
+        is_folder = target.suffix == ".zarr"
+        put = whole_folder(target, over=True) if is_folder else whole_file(target, self._scratch if inside else None)
+        with put as temporary:
             yield temporary
             self._manifest.add(name, temporary, version)
 
@@ -251,10 +255,9 @@ class FileSink:
     def _is_foreign(self, name: str) -> bool:
         """Whether there is a file of this name that we did not write, or that was changed since; or a folder."""
         path = self.folder / name
-        in_zarr = path.parent.suffix == ".zarr"  # then it stands for the folder, which is replaced as a whole
-        if not (holds_files(path.parent) if in_zarr else os.path.lexists(path)):
+        if not os.path.lexists(path):
             return False
-        return os.path.isdir(path) or not (self._overwrite or self._manifest.owns(name))
+        return not ((self._overwrite and not os.path.isdir(path)) or self._manifest.owns(name))
 
     def _refuse(self, foreign: Sequence[str]) -> None:
         if not foreign:

@@ -139,12 +139,19 @@ def find_images(
 
 
 def version_of(path: Path) -> str | None:
-    """What changes whenever a file does: its size and time of modification; None where there is no such file."""
+    """What changes whenever a file does: its size and time of modification; None where there is no such file.
+
+    Of an OME-Zarr, and of a scene in one file a band, the size of all files and the latest time.
+    """
+    if "{band}" in path.name:
+        files = list(path.parent.glob("*".join(map(glob.escape, path.name.split("{band}")))))
+    else:
+        files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
     try:
-        status = path.stat()
+        found = [file.stat() for file in files]
     except OSError:  # it has just gone, or is a link to nothing: reading it will say so
         return None
-    return f"{status.st_size}-{status.st_mtime_ns}"
+    return f"{sum(one.st_size for one in found)}-{max((one.st_mtime_ns for one in found), default=0)}"
 
 
 def _expand(given: str | Path, out: Path | None) -> Iterator[tuple[Path, Path]]:

@@ -28,7 +28,7 @@ from ..report.comparison import Comparison, Variant, write_comparison
 from ..training.initial import build_network, describe
 from ..training.loaders import open_samples
 from ..training.recipe import ModelRecipe, Recipe, load_recipe
-from ..training.resolve import NO_EFFECT, resolve
+from ..training.resolve import NO_EFFECT, as_decided, resolve
 from ..training.trainer import train
 from .study import Study, load_study
 
@@ -172,7 +172,8 @@ def _refuse_another_study(folder: Path, recipes: dict[str, Recipe]) -> None:
         stored = load_recipe(path)
         if variant not in recipes:
             continue  # a variant that was taken out of the study since: its runs stay, unused
-        changed = [name for name in _seeded(recipes[variant], stored.seed).differences(stored) if name not in NO_EFFECT]
+        asked = as_decided(_seeded(recipes[variant], stored.seed), stored, ())
+        changed = [name for name in asked.differences(stored) if name not in NO_EFFECT]
         if changed:
             raise UserError(
                 f"{path.parent} was begun with another {', '.join(changed)}; resume with the same study and"
