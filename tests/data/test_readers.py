@@ -442,9 +442,10 @@ def test_an_empty_folder_with_its_format_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["a.jpg", "photos/a.jpg"])
 def test_images_without_masks(tmp_path: Path, path: str) -> None:
-    first, second = unknown(plant(tmp_path, path))
+    first, second, third = unknown(plant(tmp_path, path))
     assert first.endswith(f"it holds 1 files as {path}")
     assert second.startswith("  lacking: masks")
+    assert "image,mask" in third
 
 
 def test_images_and_masks_that_share_nothing(tmp_path: Path) -> None:

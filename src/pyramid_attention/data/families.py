@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -74,11 +74,15 @@ class Entry(NamedTuple):
 
 @dataclass
 class Family:
-    """Files of one pattern of folders and one suffix; `VARIABLE` in a folder stands for a part of an `Entry`."""
+    """Files of one pattern of folders and one suffix; `VARIABLE` in a folder stands for a part of an `Entry`.
+
+    `deep` says whether it holds files of folders below too.
+    """
 
     folder: tuple[str, ...]
     suffix: str
     entries: list[Entry]
+    deep: bool = False
 
     @cached_property
     def suffixes(self) -> frozenset[str]:
@@ -154,7 +158,7 @@ class Grouping:
         families = [Family((), suffix, entries) for suffix, entries in node.files.items()]
         children = {name: self._grouped(child, depth + 1) for name, child in node.children.items()}
         levels = {name: level for level in self._levels(children) for name in level}
-        merged: dict[tuple[tuple[str, ...], str], list[Entry]] = {}
+        merged: dict[tuple[tuple[str, ...], str, bool], list[Entry]] = {}
         for name, below in children.items():
             level = levels.get(name, [])
             before, after = ("", "") if all(map(self._is_varying, level)) else _affixes(level)
@@ -163,10 +167,10 @@ class Grouping:
                 if level:
                     entries = [entry._replace(parts=(part, *entry.parts)) for entry in family.entries]
                     folder = (f"{before}{VARIABLE}{after}", *family.folder)
-                    merged.setdefault((folder, family.suffix), []).extend(entries)
+                    merged.setdefault((folder, family.suffix, family.deep), []).extend(entries)
                 if not level or (not family.folder and len(level) <= LOOKED_AT):
-                    families.append(Family((name, *family.folder), family.suffix, family.entries))
-        families += [Family(folder, suffix, entries) for (folder, suffix), entries in merged.items()]
+                    families.append(replace(family, folder=(name, *family.folder)))
+        families += [Family(folder, suffix, entries, deep) for (folder, suffix, deep), entries in merged.items()]
         return families + _with_below(families, depth)
 
     def _levels(self, children: dict[str, list[Family]]) -> list[list[str]]:
@@ -184,6 +188,8 @@ class Grouping:
         if len(plain) > MANY or len(with_images) == len(some):
             self._varying.update(plain)
             return [plain]
+        if not with_images and _share_no_stem(children[name] for name in plain):
+            return [plain]
         known = [name for name in plain if name in with_images or self._is_varying(name)]
         return [known] if len(known) > 1 else levels
 
@@ -198,6 +204,12 @@ class Grouping:
     def _shows_images(self, family: Family) -> bool:
         look = self.look(family.entries[0].file)
         return look is not None and look.kind == "image"
+
+
+def _share_no_stem(folders: Iterable[Sequence[Family]]) -> bool:
+    """Whether no stem is in two folders: then they divide masks, and are no two kinds of them."""
+    stems = [{entry.stem for family in of for entry in family.entries} for of in folders]
+    return sum(map(len, stems)) == len(set[str]().union(*stems))
 
 
 def _with_split(folders: Sequence[str], of_splits: Collection[tuple[str, ...]]) -> tuple[tuple[str, ...], str, bool]:
@@ -276,16 +288,16 @@ def _with_below(families: Sequence[Family], depth: int) -> list[Family]:
     """
     found = []
     for family in families:
-        below = [other for other in families if other.folder and other.suffix == family.suffix]
+        below = [one for one in families if one.folder and one.suffix == family.suffix and not one.deep]
         below = [other for other in below if not any(map(_tells, other.folder))]
-        if family.folder or not below:
+        if family.folder or family.deep or not below:
             continue
         deeper = {
             Entry(entry.file, entry.split, (), stem(entry.file.split("/", depth)[depth]))
             for other in below
             for entry in other.entries
         }
-        found.append(Family((), family.suffix, [*family.entries, *sorted(deeper)]))
+        found.append(Family((), family.suffix, [*family.entries, *sorted(deeper)], deep=True))
     return found
 
 
@@ -300,11 +312,11 @@ def _joined(families: Sequence[Family]) -> list[Family]:
     for family in families:
         names = {(entry.parts, entry.split, entry.stem) for entry in family.entries}
         for other in joined:
-            if other.folder == family.folder and other.is_array == family.is_array:
+            if (other.folder, other.deep, other.is_array) == (family.folder, family.deep, family.is_array):
                 shared = sum((entry.parts, entry.split, entry.stem) in names for entry in other.entries)
                 if 10 * shared < min(len(names), len(other.entries)):
                     other.entries = [*other.entries, *family.entries]
                     break
         else:
-            joined.append(Family(family.folder, family.suffix, family.entries))
+            joined.append(replace(family))
     return joined

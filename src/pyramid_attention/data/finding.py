@@ -113,6 +113,8 @@ class Finder:
             + _mean({"image": 2.0, "mask": -3.0, "blank": -1.0}[look.kind] for look in images)
             + _mean({"image": -3.0, "mask": 2.0, "blank": 0.0}[look.kind] for look in masks)
             - 4.0 * is_constant(masks)
+            - 1.5 * (one.way.name == "core")
+            + 1.5 * one.is_named_for_images
             - 0.5 * all(suffix_of(first) in (".jpg", ".jpeg") for _, (first, *_) in samples)
         )
 
@@ -150,7 +152,10 @@ class Finder:
             best = min([best, *related["same"]], key=lambda one: ("colo" in one.masks.lower(), -self.scores[one]))
         notes: list[str] = []
         if passed_over := [other.masks for kind in ("other", "coarser", "finer") for other in related.get(kind, ())]:
-            notes.append(f"not read: {few(sorted({*passed_over} - {best.masks}))}")
+            kinds: tuple[Agreement, ...] = ("same", "classes", "annotators")
+            read = {best.images, best.masks, *(other.masks for kind in kinds for other in related.get(kind, []))}
+            if left := sorted({*passed_over} - read):
+                notes.append(f"not read: {few(left)}")
         if "classes" in related:
             masks = _unite([best.masks, *(other.masks for other in related["classes"])], "{class}")
             if masks is None:
@@ -224,9 +229,8 @@ class Finder:
             of_class,
             (*notes, f"the folder of an image is its class; it is not with {name} in place of {{class}}"),
         )
-        beside = os.path.dirname(best.images) == os.path.dirname(best.masks)
         without = any(of and all(look.kind == "blank" for look in of) for of in looks.values())
-        if beside or without or called:
+        if without or called:
             return by_class
         raise _ambiguous(self.tree, by_class, plain)
 
@@ -239,6 +243,7 @@ class Finder:
             return UserError(
                 f"{root} is in no known format; it holds {seen or 'no images'}",
                 "  lacking: masks; put that of each image beside it, or into a folder of masks, under the image's name",
+                "  or list them in a CSV file with the headings image,mask and give that as DATA",
             )
         families.sort(key=lambda family: [look.kind != "image" for look in self._looks([family.entries[0].file])])
         images, masks = (one.text(placeholders(one), "{id}") for one in (variants(family)[0] for family in families))
@@ -277,9 +282,10 @@ def _is_part(one: Hypothesis, whole: Hypothesis) -> bool:
 
 def _is_plainer(one: Hypothesis, other: Hypothesis) -> bool:
     """Whether one hypothesis explains all files of another and more, or by more of their names: that is a chance."""
+    more = len(one.matched) > len(other.matched)
     return (
-        min(one.coverage) > 0.9
-        and (one.image.length < other.image.length or len(one.matched) > len(other.matched))
+        one.coverage[0] > 0.9
+        and (more or (one.coverage[1] > 0.9 and one.image.length < other.image.length))
         and one.masks_of.keys() >= other.masks_of.keys()
         and one.mask_files >= other.mask_files
     )

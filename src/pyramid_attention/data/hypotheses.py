@@ -16,6 +16,7 @@ from itertools import product
 from typing import Any
 
 from .families import VARIABLE, Entry, Family, role
+from .pairing import without_zeros
 from .split_names import split_name
 
 Key = tuple[str, ...]
@@ -149,8 +150,13 @@ def _folders(entry: Entry, core: str) -> Key:
     return entry.parts
 
 
+def _padded(entry: Entry, core: str) -> Key:
+    return tuple(map(without_zeros, _all_of(entry, core)))
+
+
 WAYS = (
     Way("alike", _all_of, _all_of),
+    Way("padded", _padded, _padded),
     Way("core", _core, _core),
     Way("folder", _folders, _folders, many=True),
     Way("named folder", _all_of, _folders, many=True),
@@ -163,6 +169,7 @@ def _fits(way: Way, images: Variant, masks: Variant) -> bool:
     ours, theirs = len(images.files[0][0].parts), len(masks.files[0][0].parts)
     return {
         "alike": ours == theirs,
+        "padded": ours == theirs,
         "core": ours != theirs,
         "folder": ours == theirs > 0 and (images.length, masks.length) == (0, 0),
         "named folder": theirs == ours + 1 and masks.length == 0,
@@ -215,6 +222,13 @@ class Hypothesis:
         ours, theirs = (_WORDED.findall(os.path.splitext(text)[0]) for text in (self.images, self.masks))
         return role(" ".join(set(ours) - set(theirs))), role(" ".join(set(theirs) - set(ours)))
 
+    @cached_property
+    def is_named_for_images(self) -> bool:
+        """Whether a folder of masks is called as that of the images and more, as left_gt beside left."""
+        parts = zip(self.images.split("/")[:-1], self.masks.split("/")[:-1], strict=False)
+        words = [(set(_WORDED.findall(ours)), set(_WORDED.findall(theirs))) for ours, theirs in parts]
+        return any(ours and ours < theirs for ours, theirs in words)
+
 
 def _keyed(variant: Variant, key: Callable[[Entry, str], Key], by_split: bool) -> dict[Key, list[str]]:
     if (key, by_split) not in variant.keyed:
@@ -235,6 +249,8 @@ def _match(images: Variant, masks: Variant, way: Way) -> Hypothesis | None:
     by_split = all(variant.files[0][0].split for variant in (images, masks))
     of_masks = _keyed(masks, way.of_mask, by_split)
     of_images = _keyed(images, way.of_image, by_split)
+    if way.name == "padded" and _keyed(images, _all_of, by_split).keys() & _keyed(masks, _all_of, by_split).keys():
+        return None
     shared = [key for key in of_images if key in of_masks]
     single = [key for key in shared if len(of_images[key]) == 1 and (way.many or len(of_masks[key]) == 1)]
     if not shared or 2 * len(shared) < min(len(of_masks), len(of_images)) or len(single) < 0.9 * len(shared):
@@ -260,6 +276,8 @@ def _texts(images: Variant, masks: Variant, way: Way) -> tuple[str, str]:
         stems = ("", "") if constant else ("{id}" if own else "*", "*")
         folders = [*folders[:-1], "{id}"]
         return images.text(folders, stems[0]), masks.text(folders, stems[1])
+    if way.name == "core" and folders:  # the folders of masks are others
+        return images.text(folders, "{id}"), masks.text(["*"] * len(masks.files[0][0].parts), "{id}")
     return images.text(folders, "{id}"), masks.text(folders or placeholders(masks), "{id}")
 
 

@@ -17,6 +17,8 @@ ROWS = 256
 """So many rows of a file are looked at, evenly spaced."""
 FEW, SOME, MANY = 16, 64, 256
 """Numbers of different values: a mask has few; with more it is flat too."""
+GRADUAL = 2
+"""The step from one grey level to the next that most pixels of an image do not exceed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,23 +72,29 @@ def look_at_file(path: Path) -> Look | None:
     kind: Literal["image", "mask", "blank"] = "image"
     if count == 1:
         kind = "blank"
-    elif (
-        path.suffix.lower() in ARRAY_SUFFIXES
-        or count <= FEW
-        or (count <= SOME and flat > 0.75)
-        or (count <= MANY and flat > 0.9)
-        or _is_soft(values, places)
-    ):
+    elif path.suffix.lower() in ARRAY_SUFFIXES or count <= FEW or _is_soft(values, places):
         kind = "mask"
+    elif (count <= SOME and flat > 0.75) or (count <= MANY and flat > 0.9):
+        kind = "image" if _is_gradual(values, places) else "mask"
     return Look(kind, places, values)
 
 
+def _is_gradual(values: NDArray[np.int64], codes: NDArray[np.int64]) -> bool:
+    """Whether grey levels mostly change by little from a pixel to the next, as in a dark image; those of ids jump."""
+    if values.ndim == 2:
+        if (values != values[:, :1]).any():
+            return False
+        values = values[:, 0]
+    steps = np.abs(np.diff(values[codes], axis=1))
+    return bool(np.median(steps[steps > 0]) <= GRADUAL)
+
+
 def _is_soft(values: NDArray[np.int64], codes: NDArray[np.int64]) -> bool:
-    """Whether nearly all pixels are close to black or to white, and others between them: edges of objects."""
+    """Whether nearly all pixels are close to black or to white, and fewer between them: edges of objects."""
     if values.ndim == 2:
         if (values != values[:, :1]).any():
             return False
         values = values[:, 0]
     dark, bright = (values <= 40)[codes].mean(), ((values >= 215) & (values <= 255))[codes].mean()
     edges = ((values > 40) & (values < 255)).any()
-    return bool(dark + bright > 0.85 and min(dark, bright) > 0 and edges)
+    return bool(dark + bright > 0.85 and dark > 0 and bright > (1 - dark) / 3 and edges)

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError, require
-from ..images import MaskValues, read_mask_values
+from ..images import MaskValues, count_pages, read_mask_values
 
+STACK_SUFFIXES = frozenset({".tif", ".tiff", ".gif"})
 ARRAY_SUFFIXES = frozenset({".npy", ".mat"})
 TELLING = ("segm", "label", "mask", "class", "cls", "truth", "gt", "annot")
 """Words in the name of the array of a .mat file that holds the mask, where several could."""
@@ -29,6 +30,7 @@ def read_stored(path: Path, size: tuple[int, int] | None = None) -> MaskValues:
     """
     suffix = path.suffix.lower()
     if suffix not in ARRAY_SUFFIXES:
+        refuse_stack(path)
         return read_mask_values(path)
     array = _read_npy(path) if suffix == ".npy" else _read_mat(path, size)
     if array.dtype.kind in "bu" and array.dtype.itemsize == 1:
@@ -36,6 +38,16 @@ def read_stored(path: Path, size: tuple[int, int] | None = None) -> MaskValues:
     if not np.isfinite(array).all() or (array != np.rint(array)).any() or np.abs(array).max(initial=0) > 1 << 30:
         raise UserError(f"{path} holds numbers that are no class ids; save whole numbers")
     return MaskValues(array.astype(np.int32))
+
+
+def refuse_stack(path: Path) -> None:
+    """Raise where a TIFF or GIF holds several pages of one size, of which only the first would be read.
+
+    Raises:
+        UserError: it does, or cannot be read.
+    """
+    if path.suffix.lower() in STACK_SUFFIXES and (pages := count_pages(path)) > 1:
+        raise UserError(f"{path} is a stack of {pages} pages; save each page as a file of its own")
 
 
 def _read_npy(path: Path) -> NDArray[np.generic]:

@@ -177,8 +177,13 @@ class _Found(NamedTuple):
     def name(self) -> str:
         return self.file.rpartition("/")[2]
 
-    def key(self, shared: Sequence[str]) -> tuple[str, ...]:
-        return tuple(self.values[name] for name in shared)
+    def key(self, shared: Sequence[str], padded: bool) -> tuple[str, ...]:
+        return tuple(without_zeros(self.values[name]) if padded else self.values[name] for name in shared)
+
+
+def without_zeros(text: str) -> str:
+    """A text with the zeros before its numbers left out: "a007" becomes "a7"."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", text)
 
 
 def files_of(tree: Tree, pattern: Pattern, suffixes: Collection[str], but: Collection[str] = ()) -> list[_Found]:
@@ -198,21 +203,25 @@ def files_of(tree: Tree, pattern: Pattern, suffixes: Collection[str], but: Colle
 def match_patterns(tree: Tree, images: Pattern, masks: Pattern, report: Report) -> dict[str, list[Pair]]:
     """The images that one pattern matches with the masks that another does, by split, sorted by name.
 
-    Both are matched by all placeholders that the two patterns share. Images in no split are in `UNSPLIT`.
+    Both are matched by all placeholders that the two patterns share; where that matches none at all, zeros before
+    numbers do not count. Images in no split are in `UNSPLIT`.
     """
     of_masks = files_of(tree, masks, MASK_SUFFIXES)
     of_images = files_of(tree, images, IMAGE_SUFFIXES, {found.file for found in of_masks})
     shared = [name for name in SHARED if name in images.names and name in masks.names]
     label = next((name for name in LABELS if name in masks.names and name not in images.names), "")
     many = masks.has_many or label != ""
+    exact = {image.key(shared, False) for image in of_images}
+    padded = exact.isdisjoint(mask.key(shared, False) for mask in of_masks)
+    padded = padded and len({image.key(shared, True) for image in of_images}) == len(exact)
     by_key: dict[tuple[str, ...], list[_Found]] = {}
     for mask in of_masks:
-        by_key.setdefault(mask.key(shared), []).append(mask)
+        by_key.setdefault(mask.key(shared, padded), []).append(mask)
     splits: dict[str, list[Pair]] = {}
     bare: dict[str, list[str]] = {}
     taken: dict[tuple[str, str], _Found] = {}
     for image in of_images:
-        fitting = by_key.get(image.key(shared), [])
+        fitting = by_key.get(image.key(shared, padded), [])
         split = next((found.values["split"] for found in (image, *fitting) if "split" in found.values), UNSPLIT)
         name = "/".join(image.values[part] for part in images.names if part != "split")
         first = taken.setdefault((split, name), image)
@@ -230,12 +239,12 @@ def match_patterns(tree: Tree, images: Pattern, masks: Pattern, report: Report) 
             splits.setdefault(split, []).append(Pair(name, tree.path(image.file), paths[0], paths, labels, group))
         else:
             bare.setdefault(split, []).append(name)
-    with_image = {image.key(shared): image for image in of_images}
+    with_image = {image.key(shared, padded): image for image in of_images}
     alone: dict[str, list[str]] = {}
     for mask in of_masks:
-        if mask.key(shared) in with_image:
+        if mask.key(shared, padded) in with_image:
             continue
-        plain = _Found(mask.file, mask.values | {"id": MASK_ENDING.sub("", mask.values["id"])}).key(shared)
+        plain = _Found(mask.file, mask.values | {"id": MASK_ENDING.sub("", mask.values["id"])}).key(shared, padded)
         if plain in by_key and plain in with_image:
             first, where = by_key[plain][0], tree.path(mask.folder)
             of_both = tree.path(with_image[plain].file)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..classes import IGNORE, ClassTable, Colour
 from ..errors import UserError, nearest
 from ..images import MaskValues, image_size, read_image, read_label_map
-from .mask_files import ARRAY_SUFFIXES, read_stored
+from .mask_files import ARRAY_SUFFIXES, read_stored, refuse_stack
 from .reading import FOUND, Reading
 
 UNKNOWN = -1
@@ -53,6 +53,7 @@ class ImageFileSample:
         Raises:
             UserError: the file is missing, damaged or no image.
         """
+        refuse_stack(self.image)
         return read_image(self.image)
 
 

@@ -11,12 +11,13 @@ from pathlib import Path, PurePosixPath
 from ..errors import UserError
 from ..images import IMAGE_SUFFIXES
 from .pairing import Pair, Report
-from .small_files import read_lines
+from .small_files import read_lines, read_table
 from .split_names import SPLITS, by_split, split_name
 from .tree import Tree, few, suffix_of
 
 _FILE = re.compile(rf"(.+?({'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))}))(\s|$)", re.IGNORECASE)
 """The first file of a line; its name may have blanks."""
+TABLE_HEADINGS = ("split", "set", "subset", "partition", "phase")
 _LIST = re.compile(r"(.+?)[_-]?(?:ids?|lists?|set|files|images|split)?", re.IGNORECASE)
 
 
@@ -111,6 +112,37 @@ def split_by_lists(pairs: Iterable[Pair], lists: Mapping[str, Path], report: Rep
         files = ", ".join(path.name for path in lists.values())
         report.notes.append(f"{len(rest)} images are in none of {files} and are left out ({few(rest)})")
     return {split: [by_name[name] for name in sorted(found)] for split, found in named.items()}
+
+
+def split_by_table(tree: Tree, pairs: Iterable[Pair], report: Report) -> dict[str, list[Pair]]:
+    """Sort pairs into the splits that a CSV file in the folder gives them; none where there is no such file.
+
+    It has a column that names images and a column called split, set, subset, partition or phase.
+    """
+    by_name = {pair.name: pair for pair in pairs}
+    names = dict.fromkeys(by_name) | {pair.image.stem: pair.name for pair in by_name.values()}
+    for file in tree.names():
+        if suffix_of(file) != ".csv":
+            continue
+        headings, rows = read_table(tree.path(file))
+        column = next((place for place, heading in enumerate(headings) if heading in TABLE_HEADINGS), None)
+        rows = [row for row in rows if len(row) == len(headings)]
+        if column is None or not {split_name(row[column]) for row in rows} <= {*SPLITS, "trainval"}:
+            continue
+        for place in range(len(headings)):
+            found = [(split_name(row[column]), name_in(row[place], names)) for row in rows if row[place]]
+            splits: dict[str, list[Pair]] = {}
+            for split, name in found:
+                if name is not None and (pair := by_name.get(names[name] or name)) is not None:
+                    splits.setdefault(split, []).append(pair)
+            if place != column and splits:
+                report.left_out(
+                    sorted(by_name.keys() - {p.name for of in splits.values() for p in of}),
+                    len(by_name),
+                    f"are not in {tree.path(file)}",
+                )
+                return {split: sorted(splits[split], key=lambda pair: pair.name) for split in sorted(splits)}
+    return {}
 
 
 def _in_both(names: Sequence[str], first: Path, second: Path) -> str:

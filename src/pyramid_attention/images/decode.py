@@ -176,6 +176,19 @@ def image_size(path: PathLike, content: bytes | None = None, max_pixels: int | N
         return (image.width, image.height) if swapped else (image.height, image.width)
 
 
+def count_pages(path: PathLike) -> int:
+    """How many pages of the size of the first an image file holds: more than one for a stack or an animation.
+
+    Raises:
+        UserError: see `image_size`.
+    """
+    with _opened(path, decode=False) as image:
+        size, pages = image.size, getattr(image, "n_frames", 1)
+        if pages > 1:
+            image.seek(1)  # a TIFF may hold smaller copies of its image
+        return pages if image.size == size else 1
+
+
 def pixel_type(path: PathLike) -> str:
     """Pillow's name of what a pixel is, from the header: "RGB", "P" for indexed, "L" for grey, ….
 

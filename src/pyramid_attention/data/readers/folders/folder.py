@@ -19,7 +19,7 @@ from ...patterns import Pattern, is_pattern
 from ...reading import FOUND, Reading
 from ...samples import Dataset
 from ...settings import read_settings
-from ...split_lists import find_lists, split_by_lists
+from ...split_lists import find_lists, split_by_lists, split_by_table
 from ...split_names import WORD, split_name
 from ...tree import Tree
 
@@ -75,8 +75,10 @@ def _splits(tree: Tree, pairs: dict[str, list[Pair]], report: Report) -> dict[st
         return pairs
     if lists := _lists(tree, loose):
         return {**pairs, **split_by_lists(loose, lists, report)}
-    named = [WORD.match(Path(pair.name).name) for pair in loose]
-    splits = [split_name(match[0]) if match is not None else "" for match in named]
+    if table := split_by_table(tree, loose, report):
+        return {**pairs, **table}
+    named = [WORD.findall(Path(pair.name).name) for pair in loose]
+    splits = [split_name(words[0]) if len(words) == 1 else "" for words in named]
     if "" not in splits and "train" in splits and len(set(splits)) > 1:
         report.notes.append(f"the names of the images tell the splits {', '.join(sorted(set(splits)))}")
     else:
