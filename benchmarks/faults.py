@@ -1015,12 +1015,17 @@ def odd_name(bench: Bench, number: int) -> None:
         "convert": (["data", "convert", str(root), str(out / "convert")], 4),
         "inspect": (["data", "inspect", str(root), "--out", str(out / "inspect")], 1),
         "eval": (["eval", str(root), "--report", str(out / "eval"), *model], 2),
+        "explain": (["explain", str(root / f"images/val/{name}.png"), "--out", str(out / "explain/a.png"), *model], 1),
     }
+    if raster_files():
+        (root / "rasters").mkdir()
+        (root / "rasters" / f"{name}.tif").write_bytes(raster_files()[0][1])
+        commands["raster"] = ["predict", str(root / "rasters"), "--out", str(out / "raster"), *model], 1
     with bench.watched(what):
         for verb, (words, results) in commands.items():
             ended = Run(words, bench.log).wait()
             bench.judge(f"{verb}, {what}", ended, [0])
-            found = [path for path in contents(out / verb) if path.endswith(".png")]
+            found = [path for path in contents(out / verb) if path.endswith((".png", ".tif"))]
             if ended.code == 0 and len(found) != results:
                 bench.tally.fault("wrong ends", f"{verb}, {what}: {len(found)} of {results} files")
     shutil.rmtree(bench.place.root / "odd")

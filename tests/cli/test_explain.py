@@ -44,3 +44,10 @@ def test_an_image_that_is_not_there_is_told_in_a_line(
     assert line.startswith("pan: ")
     assert "no.jpg" in line
     assert not (tmp_path / "s.png").exists()
+
+
+@pytest.mark.parametrize("name", ["sheet", "sheet.xyz"])
+def test_a_sheet_is_a_png(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    Image.new("RGB", (64, 40)).save(tmp_path / "a.png")
+    assert main(["explain", str(tmp_path / "a.png"), "--model", str(model), "--out", str(tmp_path / name)]) == 2
+    assert capsys.readouterr().err == f"pan: --out {tmp_path / name} is to be a .png file\n"

@@ -1,4 +1,8 @@
-"""What was once found by breaking it, each as it was found."""
+"""What was once found by breaking it, each as it was found.
+
+Two parts of it are tested where the code is: the memory of large images with tiles (8) in inference/test_predict.py,
+and what is said of networks that cannot be exported (9) in export/test_exporter.py.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,12 +28,13 @@ from support import OWNING, WRITING, end, other_process, training
 
 def test_1_hidden_files_of_others_are_left_alone(place: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (out / ".git").mkdir(parents=True)
+    (out / ".y.1.tmp.png").mkdir()
     for note in (out / ".notes.tmp.txt", out / ".git" / ".x.tmp"):
         note.write_text("mine")
     assert main(["data", "convert", str(place / "data"), str(out)]) == 2
     assert main(training(place / "data", out)) == 2
     assert "already holds" in capsys.readouterr().err
-    assert sorted(path.name for path in out.rglob("*")) == [".git", ".notes.tmp.txt", ".x.tmp"]
+    assert sorted(path.name for path in out.rglob("*")) == [".git", ".notes.tmp.txt", ".x.tmp", ".y.1.tmp.png"]
 
 
 def test_2_nothing_is_overwritten_that_is_not_ours(place: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,6 +127,13 @@ def test_7_a_full_disk_ends_a_training_in_one_line_and_it_can_be_resumed(
     assert str(out) in said[-1]
     assert main([*training(place / "data", out), "--resume"]) == 0
     assert not list(out.rglob(".*"))
+
+
+def test_7_an_export_needs_no_folder_of_temporary_files(
+    place: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(place / "none"))
+    assert main(["export", str(place / "model"), "--out", str(out / "a.onnx")]) == 0
 
 
 def test_7_what_a_killed_prediction_left_is_cleared(place: Path, out: Path) -> None:

@@ -1,6 +1,7 @@
 """Polygons on earth: they cover the raster without gaps, at the right place, with the right areas."""
 
 import json
+import sys
 import warnings
 from pathlib import Path
 
@@ -120,3 +121,17 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
         write_polygons(tmp_path / "a.kml", LABELS, CLASSES)
     with pytest.raises(UserError, match="min_area=-1"):
         write_polygons(tmp_path / "a.gpkg", LABELS, CLASSES, min_area=-1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limits of a process")
+def test_a_geopackage_on_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(UserError, match=r"cannot write .*a\.gpkg"):
+            write_polygons(tmp_path / "a.gpkg", LABELS, CLASSES, PLACE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())

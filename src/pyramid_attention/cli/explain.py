@@ -26,7 +26,7 @@ def explain(
     PAN's pyramid attention, its global branch and the gates of Global Attention Upsample need the extra train; the
     places that a class rests on are found for any model.
     """
-    from ..errors import require
+    from ..errors import UserError, require
     from ..files import result_file
     from ..images import read_image
     from ..inference import Segmenter
@@ -36,6 +36,8 @@ def explain(
     require("pan explain", "matplotlib")
     pixels = read_image(image)
     target = Path(f"{Path(image).stem}_explained.png") if out is None else out
+    if target.suffix.lower() != ".png":
+        raise UserError(f"out={target} is to be a .png file")
     with result_file(target) as sheet:
         assert sheet is not None
         explanation = explain_image(Segmenter.load(model, options), pixels, model)

@@ -106,7 +106,7 @@ def name_options(message: str, verb: Sequence[str]) -> str:
             return match[0]
         return " ".join([known[name], *(shlex.quote(word) for word in (text, value) if word and word != "True")])
 
-    return re.sub(r"""(?<![\w.'"/-])(\w+)=(?:"([^"]*)"|([\w.]*\w))?""", option, message)
+    return re.sub(r"""(?<![\w.'"/-])(\w+)=(?:"([^"]*)"|([\w./-]*\w))?""", option, message)
 
 
 @contextmanager

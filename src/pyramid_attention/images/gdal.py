@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -26,14 +27,22 @@ os.environ.setdefault("CPL_LOG", os.devnull)  # where GDAL prints its warnings, 
 
 
 def _silence_log_of_gdal() -> None:
-    """Keep Python from printing that rasterio could not log a message of GDAL's that is no UTF-8."""
-    before = sys.unraisablehook
+    """Keep Python from printing that rasterio could not log a message of GDAL's that is no UTF-8.
+
+    Cython has the error printed as one that nobody caught, though no line of Python raised it, and then as one that
+    could not be raised.
+    """
+    uncaught, unraisable = sys.excepthook, sys.unraisablehook
+
+    def unless_from_nowhere(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not (isinstance(error, UnicodeDecodeError) and trace is None):
+            uncaught(kind, error, trace)
 
     def unless_of_log(fault: sys.UnraisableHookArgs) -> None:
         if not (isinstance(fault.exc_value, UnicodeDecodeError) and "log_error" in str(fault.object)):
-            before(fault)
+            unraisable(fault)
 
-    sys.unraisablehook = unless_of_log
+    sys.excepthook, sys.unraisablehook = unless_from_nowhere, unless_of_log
 
 
 _silence_log_of_gdal()

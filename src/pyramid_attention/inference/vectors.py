@@ -100,16 +100,19 @@ def _write_geopackage(
     types: dict[str, Any] = {"class": np.int32, "name": object, "area": np.float64, "pixels": np.int64}
     with whole_file(path) as file, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided")  # pixels have none
-        pyogrio.raw.write(
-            file,
-            shapely.to_wkb(np.array(geometries, object)),
-            [np.array([row[name] for row in rows], dtype) for name, dtype in types.items()],
-            list(types),
-            geometry_type="Polygon",
-            crs=None if place is None else place.crs,
-            layer="segmentation",
-            driver="GPKG",
-        )
+        try:
+            pyogrio.raw.write(
+                file,
+                shapely.to_wkb(np.array(geometries, object)),
+                [np.array([row[name] for row in rows], dtype) for name, dtype in types.items()],
+                list(types),
+                geometry_type="Polygon",
+                crs=None if place is None else place.crs,
+                layer="segmentation",
+                driver="GPKG",
+            )
+        except RuntimeError as error:  # the errors of pyogrio, whose base it shares with others
+            raise UserError(f"cannot write {path} ({error}); check its folder and the disk") from error
 
 
 def _rings(rings: Sequence[Ring], place: Place) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
