@@ -74,7 +74,7 @@ def test_a_base_is_found_beside_its_file(tmp_path) -> None:
     ("text", "says"),
     [
         ("seed: 1\ntrain: [", r"is not valid YAML \(line 2\)"),
-        ("- 1\n- 2", "must be a list of 'field: value' lines, not list"),
+        ("- 1\n- 2", r"must hold fields, as in train: \{epochs: 5\}, not \[1, 2\]"),
         ("base: 5", "has the base 5; write the name"),
         ("seed: 2024-13-01", "is not valid YAML"),
     ],

@@ -88,7 +88,7 @@ def _opened(
                 if image.width * image.height > max_pixels:
                     raise TooManyPixels(
                         f"{path} has {image.width}×{image.height} pixels, above the limit of {max_pixels:,}; scale it"
-                        " down, or allow it where you trust the file (pan predict --max-pixels, or max_pixels=)"
+                        " down, or allow it where you trust the file, by max_pixels= of pan predict"
                     )
                 size = os.stat(path).st_size if content is None else len(content)
                 if image.format in JPEG and size * LEAST_JPEG < image.width * image.height:

@@ -94,4 +94,4 @@ def load_study(name: str | Path, seeds: tuple[int, ...] | None = None) -> Study:
         where = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         unknown = nearest(where, Study.model_fields) if first["type"] == "extra_forbidden" else ""
-        raise UserError(f"the study {name}{f', {where}' if where else ''}: {message}.{unknown}") from None
+        raise UserError(f"the study {name}{f', {where}' if where else ''}: {message.rstrip('.')}.{unknown}") from None

@@ -79,7 +79,7 @@ def read_tree(name: str | Path, using: tuple[str, ...] = ()) -> dict[str, Any]:
         raise UserError(f"recipe {name} is its own base ({' → '.join((*using, str(name)))}); name another under 'base'")
     tree = read_named("recipe", name, BUILT_IN) or {}
     if not isinstance(tree, dict):
-        raise UserError(f"the recipe {name} must be a list of 'field: value' lines, not {type(tree).__name__}")
+        raise UserError(f"the recipe {name} must hold fields, as in train: {{epochs: 5}}, not {tree!r:.40}")
     base = tree.pop("base", None)
     if base is None:
         return tree
