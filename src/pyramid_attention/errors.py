@@ -29,6 +29,8 @@ EXTRAS = {
     "shapely": "geo",
     "tifffile": "micro",
     "zarr": "micro",
+    "av": "video",
+    "cv2": "video",
     "fastapi": "serve",
     "uvicorn": "serve",
     "python_multipart": "serve",

@@ -1,4 +1,4 @@
-"""`pan predict`: segment images of yours."""
+"""`pan predict`: segment images and videos of yours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def predict(
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help="Images, rasters, folders, or quoted patterns ('photos/**/*.jpg'; 'scene/{band}.tif' is one image).",
+            help="Images, rasters, videos, folders, or quoted patterns ('photos/**/*.jpg'; 'scene/{band}.tif' is one"
+            " image); a camera by its address (rtsp://host/stream, camera:0).",
         ),
     ],
     model: Model = DEFAULT_MODEL,
@@ -50,6 +51,14 @@ def predict(
             " folder, whose test images are taken.",
         ),
     ] = None,
+    every: Annotated[int, typer.Option(metavar="N", min=1, help="Of videos: segment one of N frames.")] = 1,
+    smooth: Annotated[
+        bool, typer.Option("--smooth", help="Of videos: steady the labels over time, along the motion.")
+    ] = False,
+    label_maps: Annotated[
+        str | None,
+        typer.Option(metavar="FORM", help="Of videos: also write the class ids, as mkv (lossless FFV1) or png."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Leave out images whose results are there, made by the same model.")
     ] = False,
@@ -67,7 +76,10 @@ def predict(
     *,
     options: SegmenterOptions,
 ) -> None:
-    """Segment images: each gets an indexed PNG of class ids at its own size.
+    """Segment images and videos: an image gets an indexed PNG of class ids at its own size.
+
+    A video gets a video of its overlay, with its sound and time stamps (--label-maps adds the class ids). Killed, the
+    same command goes on where it was.
 
     A raster (GeoTIFF and all that GDAL reads, OME-TIFF, OME-Zarr) gets a raster on the same grid, however large.
 
@@ -77,18 +89,20 @@ def predict(
     from ..errors import UserError
     from ..evaluation.submissions import plan_submission
     from ..inference import Segmenter
-    from ..inference.predict_files import predict_files
+    from ..inference.options import VideoOptions
+    from ..inference.predict_files import predict_files, steps
     from ..inference.sinks import overlay_output
     from ..inference.sources import find_images
-    from ..report.overlays import overlay_with_legend
+    from ..report.overlays import overlay_with_legend, steady_overlay
     from ..report.progress import progress
 
     if submission is not None and (overlay or confidence or polygons):
         raise UserError("a submission is label maps alone; leave out overlay=True, confidence=True and polygons=")
     planned = None if submission is None else plan_submission(submission, inputs, out, max_pixels=max_pixels)
     source = find_images(inputs, out, max_pixels=max_pixels) if planned is None else planned.source
+    videos = VideoOptions(draw=steady_overlay(), label_maps=label_maps, every=every, smooth=smooth)
     segmenter = Segmenter.load(model, options)
-    with progress("segmenting", source.count) as advance:
+    with progress("segmenting", steps(source, videos)) as advance:
         if planned is not None:
             summary = planned.make(segmenter, resume=resume, overwrite=overwrite, on_done=advance)
         else:
@@ -100,12 +114,16 @@ def predict(
                 confidence=confidence,
                 polygons=polygons,
                 min_area=min_area,
+                videos=videos,
                 resume=resume,
                 overwrite=overwrite,
                 on_done=advance,
             )
-    if summary.done:
-        print(f"{summary.done} label maps are in {out if planned is None else out / planned.name}")
+    for note in summary.notes:
+        print(note, file=sys.stderr)
+    counts = {"label maps": summary.done - summary.videos, "videos": summary.videos}
+    if told := [f"{count} {what}" for what, count in counts.items() if count]:
+        print(f"{' and '.join(told)} are in {out if planned is None else out / planned.name}")
     if len(summary.failed) > 1:
         for _, reason in summary.failed:
             print(f"failed: {reason}", file=sys.stderr)

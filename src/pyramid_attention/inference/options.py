@@ -6,11 +6,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError, nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .segmentation import Segmentation
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DEFAULT_MODEL = "pan-street"
@@ -111,3 +117,30 @@ class SegmenterOptions:
         """By how many pixels neighbouring tiles overlap at least."""
         overlap = min(self.tile_size // 2, LARGEST_OVERLAP) if self.overlap is None else self.overlap
         return overlap // STEP * STEP
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoOptions:
+    """What becomes of videos and of what cameras show.
+
+    Attributes:
+        draw: draws the overlay of a frame, H×W×3 uint8, of one size for all frames of a video.
+        label_maps: write the class ids of every frame, too: "mkv" for one lossless video, "png" for a file a frame;
+            None writes none.
+        every: one of so many frames is segmented.
+        smooth: average the probabilities along the motion, see `video.smoothing`.
+
+    Raises:
+        UserError: label maps of another kind, or no frame at all.
+    """
+
+    draw: Callable[[Segmentation], NDArray[np.uint8]]
+    label_maps: str | None = None
+    every: int = 1
+    smooth: bool = False
+
+    def __post_init__(self) -> None:
+        if self.label_maps not in (None, "mkv", "png"):
+            raise UserError(f"label maps of a video are mkv or png, not label_maps={self.label_maps!r}")
+        if self.every < 1:
+            raise UserError(f"one of every=N frames is segmented, N 1 or more, not {self.every}")

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from ..errors import UserError, check_failures
+from ..errors import SomeFailed, UserError, check_failures
 from ..images import ImageReader
+from .plan import Plan
 from .prefetch import prefetch
 from .segmentation import Segmentation
 from .segmenter import Segmenter
@@ -40,19 +41,27 @@ class PredictSummary:
     Attributes:
         done: how many have their results, those that had them before and those that another process made too.
         failed: each that failed, with one line why.
+        cut_off: videos of which what is readable is done, counted in `done`, with one line on the rest.
+        videos: how many of those that are done are videos.
+        notes: what a user should know of how something was done.
     """
 
     done: int = 0
     failed: list[Failure] = field(default_factory=list)
+    cut_off: list[Failure] = field(default_factory=list)
+    videos: int = 0
+    notes: list[str] = field(default_factory=list)
 
     def check(self) -> None:
         """Raise where something failed.
 
         Raises:
-            SomeFailed: some inputs failed and the rest were done.
+            SomeFailed: some inputs failed, or a part of a video, and the rest were done.
             UserError: every one of them failed.
         """
         check_failures([reason for _, reason in self.failed], self.done, "inputs")
+        if self.cut_off:
+            raise SomeFailed("; ".join(reason for _, reason in self.cut_off))
 
 
 def predict(
@@ -144,6 +153,11 @@ Read = tuple[Item, ImageReader | UserError]
 """An item as it was read, or why it could not be."""
 
 
+def group_size(plan: Plan) -> int:
+    """How many images of a plan go through the network together at most."""
+    return 1 if plan.tiled else min(GROUP, max(1, GROUP_PIXELS // math.prod(plan.resized)))
+
+
 def _groups(segmenter: Segmenter, readings: Iterable[tuple[Item, Future[ImageReader]]]) -> Iterator[list[Read]]:
     """Images as they come, neighbours of one size together, as many as `GROUP_PIXELS` allows."""
     group: list[Read] = []
@@ -152,13 +166,12 @@ def _groups(segmenter: Segmenter, readings: Iterable[tuple[Item, Future[ImageRea
     for item, reading in readings:
         one: Read
         own: tuple[int, int] | None = None
-        pixels = GROUP_PIXELS
         try:
             image = reading.result()
             one = item, image
             plan = segmenter.plan(image.height, image.width)
             if not plan.tiled:
-                own, pixels = plan.size, math.prod(plan.resized)
+                own = plan.size
         except UserError as error:
             one = item, error
         if group and (own is None or own != size or room < 1):
@@ -166,7 +179,7 @@ def _groups(segmenter: Segmenter, readings: Iterable[tuple[Item, Future[ImageRea
             group = []
         if not group:
             size = own
-            room = min(GROUP, max(1, GROUP_PIXELS // pixels))
+            room = 1 if own is None else group_size(plan)
         group.append(one)
         room -= 1
     if group:

@@ -1,4 +1,4 @@
-"""Images and rasters, as they are found, into one folder of results."""
+"""Images, rasters and videos, as they are found, into one folder of results."""
 
 from __future__ import annotations
 
@@ -9,14 +9,27 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserError, is_installed, require
 from ..images import Place, open_raster, read_label_map
+from .addresses import shown
+from .options import VideoOptions
 from .predict import PredictSummary, predict
 from .rasters import predict_rasters, raster_outputs, raster_suffix
 from .segmenter import Segmenter
-from .sinks import CONFIDENCE, LABEL_MAP, FileSink, Output
+from .sinks import CONFIDENCE, LABEL_MAP, FileSink, Output, video_outputs
 from .sources import FileSource, Item
 from .vectors import SUFFIXES, write_polygons
+
+
+def steps(source: FileSource, videos: VideoOptions) -> int | None:
+    """How many images, rasters and frames there are; None where that is not known before the end."""
+    images, rasters, clips = source.apart()
+    frames: int | None = 0
+    if clips.items and is_installed("av") and is_installed("cv2"):
+        from .video.predict_videos import frames_expected
+
+        frames = frames_expected(clips, videos)
+    return None if frames is None else images.count + rasters.count + frames
 
 
 def predict_files(
@@ -28,11 +41,14 @@ def predict_files(
     confidence: bool = False,
     polygons: Path | None = None,
     min_area: float = 0.0,
+    videos: VideoOptions | None = None,
     resume: bool = False,
     overwrite: bool = False,
     on_done: Callable[[], None] | None = None,
 ) -> PredictSummary:
-    """Segment images and rasters into a folder: label maps as PNG for the ones, on their own grid for the others.
+    """Segment images, rasters and videos into a folder.
+
+    Images get label maps as PNG, rasters on their own grid, and videos become videos.
 
     Args:
         segmenter: the model.
@@ -42,20 +58,28 @@ def predict_files(
         confidence: write the labels' probabilities, too.
         polygons: a file for the regions of the one image or raster there is.
         min_area: of these regions, see `write_polygons`.
-        on_done: called after each image or raster.
+        videos: what becomes of videos; without, they are refused.
+        on_done: called after each image, raster and frame.
 
     Raises:
         UserError: a result would replace a file that we did not write; polygons of several images, or in a format that
-            is not known; or the disk is full.
+            is not known; what is asked for is not to be had of a video; or the disk is full.
     """
     if polygons is not None and polygons.suffix.lower() not in SUFFIXES:
         raise UserError(f"polygons={polygons} is to be a file {' or '.join(SUFFIXES)}")
     if polygons is not None and source.count != 1:
         raise UserError(f"polygons={polygons} takes the regions of one image, and there are {source.count}; name one")
-    images, rasters = source.apart()
+    images, rasters, clips = source.apart()
     by_suffix: dict[str, list[Item]] = {}
     for item in rasters.items:
         by_suffix.setdefault(raster_suffix(Path(item.place)), []).append(item)
+    if clips.items and (confidence or polygons is not None or videos is None):
+        raise UserError(
+            f"of videos, as {shown(clips.items[0].place)}, there are an overlay and label maps; leave confidence=True"
+            " and polygons= out, and give submissions images"
+        )
+    if clips.items:
+        require(f"reading {shown(clips.items[0].place)}", "av", "cv2")
     made_by = segmenter.identity
     # What a link leads to has another folder above it than the link has.
     region_file = (
@@ -69,6 +93,9 @@ def predict_files(
     for suffix, items in by_suffix.items():
         with sink_of(raster_outputs(suffix, confidence)) as sink:
             sink.check(items)  # before the first image is read
+    if clips.items and videos is not None:
+        with sink_of(video_outputs(videos)) as sink:
+            sink.check(clips)
     summary = PredictSummary()
     if images.items or images.failed:
         with sink_of([LABEL_MAP, *outputs, *([CONFIDENCE] if confidence else [])]) as sink:
@@ -81,6 +108,13 @@ def predict_files(
         with sink_of(raster_outputs(suffix, confidence)) as sink:
             found = predict_rasters(by_tiles, FileSource(items), sink, confidence=confidence, on_done=on_done)
         summary = PredictSummary(summary.done + found.done, [*summary.failed, *found.failed])
+    if clips.items and videos is not None:
+        from .video.predict_videos import predict_videos
+
+        with sink_of(video_outputs(videos)) as sink:
+            found = predict_videos(segmenter, clips, sink, videos, on_done=on_done)
+        done, failed = summary.done + found.done, [*summary.failed, *found.failed]
+        summary = PredictSummary(done, failed, found.cut_off, found.done, found.notes)
     if region_file is not None and summary.done:
         (item,) = source.items
         place: Place | None = None

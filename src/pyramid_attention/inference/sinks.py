@@ -18,6 +18,7 @@ from ..errors import UserError
 from ..files import make_folder, scratch, whole_file, whole_folder
 from ..images import encode_image, encode_label_map
 from .manifest import Manifest
+from .options import VideoOptions
 from .segmentation import Segmentation
 from .sources import Item
 
@@ -95,6 +96,20 @@ CONFIDENCE = Output("_confidence.png", _encode_confidence, needs_confidence=True
 def overlay_output(draw: Callable[[Segmentation], NDArray[np.uint8]]) -> Output:
     """A JPEG of the image H×W×3 uint8 that a function draws, as `report.overlays.overlay_with_legend`."""
     return Output("_overlay.jpg", lambda segmentation: encode_image(draw(segmentation), "JPEG"))
+
+
+OVERLAY_VIDEO, LABEL_VIDEO = "_overlay.mp4", ".mkv"
+"""How the files of a video end: what is looked at, and class ids."""
+
+
+def video_outputs(options: VideoOptions) -> list[Output]:
+    """The files that are written of a video, for a `FileSink`."""
+    endings = [OVERLAY_VIDEO, *([LABEL_VIDEO] if options.label_maps == "mkv" else [])]
+    return [Output(ending, _written_by_frames) for ending in endings]
+
+
+def _written_by_frames(segmentation: Segmentation) -> bytes:
+    raise NotImplementedError("a video's result is written frame by frame")
 
 
 class FileSink:

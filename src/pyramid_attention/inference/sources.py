@@ -6,12 +6,13 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from ..errors import UserError
 from ..images import IMAGE_SUFFIXES, ImageReader, is_raster, open_image
+from .addresses import is_address, is_video, name_of
 
 Failure = tuple[str, str]
 """An input that could not be segmented, and one line that says why."""
@@ -56,10 +57,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class FileSource:
-    """Image files.
+    """Files of images, and videos.
 
     Attributes:
-        items: whose `place` is a path.
+        items: whose `place` is a path, or the address of a video.
         failed: inputs that stand for no image.
         max_pixels: images with more pixels cannot be read; the limit of `read_image` by default.
     """
@@ -76,12 +77,13 @@ class FileSource:
     def __iter__(self) -> Iterator[Item]:
         return iter(self.items)
 
-    def apart(self) -> tuple[FileSource, FileSource]:
-        """Images that are decoded whole (with the failed inputs), and rasters, which are read by windows."""
-        kinds: dict[bool, list[Item]] = {False: [], True: []}
+    def apart(self) -> tuple[FileSource, FileSource, FileSource]:
+        """Images that are decoded whole (with the failed inputs), rasters, which are read by windows, and videos."""
+        kinds: tuple[list[Item], list[Item], list[Item]] = ([], [], [])
         for item in self.items:
-            kinds[is_raster(Path(item.place))].append(item)
-        return FileSource(kinds[False], self.failed, self.max_pixels), FileSource(kinds[True])
+            kinds[2 if is_video(item.place) else is_raster(Path(item.place))].append(item)
+        images, rasters, videos = (replace(self, items=kind, failed=()) for kind in kinds)
+        return replace(images, failed=self.failed), rasters, videos
 
     def read(self, item: Item) -> ImageReader:
         """Decode a file.
@@ -95,12 +97,12 @@ class FileSource:
 def find_images(
     inputs: Iterable[str | Path], out: str | Path | None = None, *, max_pixels: int | None = None
 ) -> FileSource:
-    """Expand image files, folders and glob patterns (with ** too) into images.
+    """Expand files, folders, glob patterns (with ** too) and addresses into images and videos.
 
-    A folder gives every image below it, its relative path kept in the results' names; hidden files, files without an
-    image's suffix and the output folder, where it lies inside, are left out. A pattern keeps the path from its first
-    wildcard on. A file that is named itself is taken whatever its suffix. Files that would get one name (a.jpg, a.png)
-    are called a_jpg and a_png.
+    A folder gives every image and video below it, its relative path kept in the results' names; hidden files, files
+    without the suffix of one and the output folder, where it lies inside, are left out. A pattern keeps the path from
+    its first wildcard on. A file that is named itself is taken whatever its suffix. Files that would get one name
+    (a.jpg, a.png) are called a_jpg and a_png.
 
     Args:
         inputs: paths and patterns, in the order the results shall have.
@@ -111,8 +113,12 @@ def find_images(
         UserError: nothing is found at all, the output folder is itself an input, or two files have one name.
     """
     paths: dict[Path, tuple[Path, Path]] = {}  # resolved: (as found, relative); a file that is named twice counts once
+    addresses: dict[str, str] = {}
     failed: list[Failure] = []
     for given in inputs:
+        if is_address(str(given)):
+            addresses[name_of(str(given))] = str(given)
+            continue
         try:
             for path, relative in _expand(given, None if out is None else Path(out)):
                 paths.setdefault(path.resolve(), (path, relative))
@@ -120,7 +126,7 @@ def find_images(
             failed.append((str(given), str(error)))
         except OSError as error:  # a name too long, a folder without permission
             failed.append((str(given), f"cannot look at {given}: {error.strerror or error}; check the path"))
-    if not paths:
+    if not paths and not addresses:
         raise UserError(failed[0][1] if failed else "no image was named")
     stems = Counter(relative.with_suffix("") for _, relative in paths.values())
     named: dict[str, Path] = {}
@@ -135,7 +141,9 @@ def find_images(
                 " other into different folders"
             )
         named[name] = path
-    return FileSource([Item(name, str(path), version_of(path)) for name, path in named.items()], failed, max_pixels)
+    items = [Item(name, str(path), version_of(path)) for name, path in named.items()]
+    items += [Item(name, address) for name, address in addresses.items()]
+    return FileSource(items, failed, max_pixels)
 
 
 def version_of(path: Path) -> str | None:
@@ -181,7 +189,7 @@ def _expand(given: str | Path, out: Path | None) -> Iterator[tuple[Path, Path]]:
     images = [
         candidate
         for candidate in candidates
-        if (candidate.suffix.lower() in IMAGE_SUFFIXES or is_raster(candidate))
+        if (candidate.suffix.lower() in IMAGE_SUFFIXES or is_video(candidate.name) or is_raster(candidate))
         and candidate.is_file()
         and not (within and candidate.resolve().is_relative_to(within))
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,3 +24,21 @@ def overlay_with_legend(segmentation: Segmentation, alpha: float = 0.5) -> NDArr
     canvas[:height, :width] = overlay
     canvas[height:] = strip
     return canvas
+
+
+def steady_overlay(alpha: float = 0.5) -> Callable[[Segmentation], NDArray[np.uint8]]:
+    """Draws overlays of frames, all of one size: the legend below shows every class, and is left out where it is
+    larger than the frame.
+    """
+    strips: dict[tuple[int, ...], NDArray[np.uint8]] = {}
+
+    def draw(segmentation: Segmentation) -> NDArray[np.uint8]:
+        overlay = segmentation.overlay(alpha)
+        height, width = overlay.shape[:2]
+        if (height, width) not in strips:
+            classes = segmentation.classes
+            strip = legend(classes, range(len(classes)), width, text_size_for(height, width))
+            strips[height, width] = strip if strip.shape[0] <= height and strip.shape[1] == width else strip[:0, :width]
+        return np.concatenate([overlay, strips[height, width]])
+
+    return draw

@@ -29,8 +29,8 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def progress(description: str, total: int) -> Iterator[Callable[[], None]]:
-    """Give a function to be called after each of `total` pieces of work.
+def progress(description: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """Give a function to be called after each of `total` pieces of work; None where nobody knows how many there are.
 
     A terminal shows a bar with rate and time left; elsewhere a plain line comes every `LINE_EVERY` seconds, and a last
     one at the end.
@@ -56,16 +56,16 @@ def progress(description: str, total: int) -> Iterator[Callable[[], None]]:
 class _Lines:
     """Plain lines in place of a bar."""
 
-    def __init__(self, description: str, total: int) -> None:
+    def __init__(self, description: str, total: int | None) -> None:
         self.description, self.total, self.done = description, total, 0
         self.begun = self.printed = time.monotonic()
 
     def advance(self) -> None:
         self.done += 1
         now = time.monotonic()
-        if now - self.printed >= LINE_EVERY and self.done < self.total:
-            left = (now - self.begun) / self.done * (self.total - self.done)
-            self._print(now, f", {clock(left)} left")
+        if now - self.printed >= LINE_EVERY and self.done != self.total:
+            more = (self.total or 0) - self.done
+            self._print(now, f", {clock((now - self.begun) / self.done * more)} left" if more > 0 else "")
             self.printed = now
 
     def end(self) -> None:
@@ -74,4 +74,5 @@ class _Lines:
 
     def _print(self, now: float, rest: str) -> None:
         rate = self.done / max(now - self.begun, 1e-9)
-        print(f"{self.description}: {self.done}/{self.total}, {rate:.1f}/s{rest}", file=sys.stderr, flush=True)
+        of = "" if self.total is None else f"/{self.total}"
+        print(f"{self.description}: {self.done}{of}, {rate:.1f}/s{rest}", file=sys.stderr, flush=True)
