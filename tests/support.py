@@ -1,5 +1,6 @@
 """What several tests need."""
 
+import csv
 import json
 import random
 import subprocess
@@ -94,6 +95,23 @@ def training(data: Path, out: Path) -> list[str]:
     ]
     settings = [word for field in fields for word in ("--set", field)]
     return ["train", str(data), "--recipe", "finetune", "--device", "cpu", "--out", str(out), *settings]
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    """The epochs of a run folder."""
+    with open(run / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def last_weights(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def assert_same_weights(a: Path, b: Path) -> None:
+    mine, theirs = last_weights(a), last_weights(b)
+    assert mine.keys() == theirs.keys()
+    for name, tensor in mine.items():
+        assert torch.equal(tensor, theirs[name]), name
 
 
 def mutated(content: bytes, draw: random.Random) -> bytes:

@@ -23,7 +23,7 @@ from pyramid_attention.classes import ClassTable
 from pyramid_attention.data import Dataset
 from pyramid_attention.data.samples import DecodedSample
 from pyramid_attention.errors import UserError
-from pyramid_attention.training import Recipe, load_recipe
+from pyramid_attention.training import Recipe, TrainResult, load_recipe, train, trainer
 from pyramid_attention.training.autoconfigure import configure, gather_facts
 from pyramid_attention.training.distillation import load_teacher
 from pyramid_attention.training.initial import build_network, describe
@@ -268,6 +268,25 @@ def channels_last(recipe: Recipe) -> bool:
     return task(recipe).normalise(pixels).is_contiguous(memory_format=torch.channels_last)
 
 
+def started(recipe: Recipe, folder: Path) -> int | str:
+    """How many processes a training starts; 0 where it stays in this one."""
+    begun: list[int] = []
+
+    def start(processes: int, *_: object) -> TrainResult:
+        begun.append(processes)
+        return TrainResult(folder, folder, 0.0, 1, "val")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "machine_devices", lambda kind: 8)
+        patch.setattr(trainer, "launch", start)
+        patch.setattr(trainer, "_train", lambda *_: begun.append(0))
+        try:
+            train("shapes", recipe, out=folder / "run", device="cpu")
+        except UserError as error:
+            return str(error).partition(",")[0]
+    return begun[0]
+
+
 LIKELY, UNSURE = -math.log(0.9), -math.log(0.5)
 """The cross-entropies of the two pixels."""
 KL = 0.9 * math.log(1.8) + 0.1 * math.log(0.2)
@@ -351,6 +370,9 @@ CASES = [
     Case("train.compile", True, lambda r, _: hasattr(task(r)._forward, "_torchdynamo_orig_callable"), False, True),
     Case("train.channels_last", True, lambda r, _: channels_last(r), False, True),
     Case("train.validate_every", 5, of_trainer("check_val_every_n_epoch"), 1, 5),
+    Case("train.devices", 3, started, 0, 3),
+    Case("train.nodes", 2, started, 0, "train.nodes=2"),
+    Case("train.strategy", "ddp", started, 0, 1),
 ]
 
 

@@ -12,7 +12,7 @@ from pyramid_attention.data import Dataset
 from pyramid_attention.data.loading import EpochSampler
 from pyramid_attention.data.samples import DecodedSample
 from pyramid_attention.errors import UserError
-from pyramid_attention.training import Recipe, load_recipe, loaders
+from pyramid_attention.training import Recipe, load_recipe, loaders, processes
 from pyramid_attention.training.loaders import build_loaders, fits_in_memory, loader_processes, open_samples
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -121,6 +121,24 @@ def test_an_epoch_has_the_order_of_its_number(done: int) -> None:
 def test_fewer_images_than_a_batch_are_one_batch() -> None:
     batches, _ = build_loaders(recipe(), [Grey(i) for i in range(3)], [Grey(0)], CPU, 0)
     assert [sorted(batch) for batch in numbers(batches)] == [[0, 1, 2]]
+
+
+def test_processes_share_batches_and_images_of_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = [Grey(i) for i in range(10)]
+    whole, _ = build_loaders(recipe(), samples, samples, CPU, 0)
+    shares = []
+    monkeypatch.setattr(processes, "count", lambda: 3)
+    for rank in range(3):
+        monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
+        shares.append(build_loaders(recipe(), samples, samples, CPU, 0))
+    steps = zip(*(numbers(one) for one, _ in shares), strict=True)
+    assert [[image for part in step for image in part] for step in steps] == numbers(whole)
+    names = [[sample and sample[0] for sample in images] for _, images in shares]
+    assert names == [["n0", "n3", "n6", "n9"], ["n1", "n4", "n7", None], ["n2", "n5", "n8", None]]
+    with pytest.raises(
+        UserError, match=r"a batch of 2 images \(train.batch_size=4, 2 in 'train'\) does not reach for 3"
+    ):
+        build_loaders(recipe(), samples[:2], samples, CPU, 0)
 
 
 def test_validation_gives_images_as_they_are() -> None:

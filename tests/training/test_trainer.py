@@ -1,6 +1,5 @@
 """Whole training runs on a tiny data set: what lies in the run folder, resuming, and what a mistake says."""
 
-import csv
 import json
 import os
 import shutil
@@ -30,7 +29,7 @@ from pyramid_attention.training import budget
 from pyramid_attention.training.budget import Speed
 from pyramid_attention.training.run_folder import COLUMNS, RunFolder
 from pyramid_attention.training.task import SegmentationTask
-from support import OWNING, WRITING, end, other_process, set_options
+from support import OWNING, WRITING, assert_same_weights, end, other_process, rows, set_options
 
 TINY = {
     "data.crop": [48, 48],
@@ -70,22 +69,6 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Image.fromarray(mask).save(root / "masks" / split / f"{i}.png")
     (root / "dataset.yaml").write_text("names: [ground, box, disc]\n")
     return root
-
-
-def rows(run: Path) -> list[dict[str, str]]:
-    with open(run / "metrics.csv", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def last_weights(run: Path) -> dict[str, torch.Tensor]:
-    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-
-
-def assert_same_weights(a: Path, b: Path) -> None:
-    mine, theirs = last_weights(a), last_weights(b)
-    assert mine.keys() == theirs.keys()
-    for name, tensor in mine.items():
-        assert torch.equal(tensor, theirs[name]), name
 
 
 @pytest.fixture(scope="module")

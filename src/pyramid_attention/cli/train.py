@@ -38,6 +38,7 @@ def train(
     """
     require("pan train", "torch", "lightning")
     from ..training import train as train_model
+    from ..training.processes import find_launcher
 
     asked = {**given_fields(reading), **parse_fields(fields)}
     result = train_model(
@@ -50,5 +51,8 @@ def train(
         budget=budget,
         fields=asked if init is None else {"model.init": init, **asked},
     )
+    launcher = find_launcher()
+    if launcher is not None and launcher.global_rank() > 0:
+        return  # the first process says it
     print(f"best: mIoU {result.best_miou:.2%} on '{result.val_split}' after epoch {result.best_epoch}")
     print(f"the model is in {result.model}, curves and samples in {result.folder}")

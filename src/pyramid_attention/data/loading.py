@@ -7,6 +7,7 @@ augmentation of a sample depends on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,3 +78,32 @@ class EpochSampler(data.Sampler[tuple[int, int]]):
         epoch = self._epoch
         order = np.random.default_rng((self._seed, epoch)).permutation(self._length)
         return iter([(epoch, index) for index in order.tolist()])
+
+
+class ProcessBatches(data.Sampler[list[tuple[int, int]]]):
+    """The part of each whole batch that one of several processes computes; the parts are contiguous and differ by one.
+
+    So a step has the same images however many processes share it.
+
+    Args:
+        sampler: of the epoch.
+        batch_size: of the whole batch.
+        drop_last: leave out a last batch that is not full.
+        rank: of the process, counted from 0.
+        processes: how many there are, at most as many as the smallest batch has images.
+    """
+
+    def __init__(
+        self, sampler: EpochSampler, batch_size: int, drop_last: bool, rank: int = 0, processes: int = 1
+    ) -> None:
+        self.sampler = sampler  # Lightning tells it the epoch
+        self._whole: data.Sampler[Any] = data.BatchSampler(sampler, batch_size, drop_last)  # type: ignore[arg-type]
+        self._rank, self._processes = rank, processes
+
+    def __len__(self) -> int:
+        return len(self._whole)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for batch in self._whole:
+            begin, end = (len(batch) * part // self._processes for part in (self._rank, self._rank + 1))
+            yield batch[begin:end]

@@ -11,14 +11,17 @@ CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
 
 
 def usable_cores() -> int:
-    """The smallest of: cores the process may run on, the container's CPU quota (rounded up), OMP_NUM_THREADS."""
+    """The smaller of `machine_cores` and OMP_NUM_THREADS."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    limit = int(wanted) if wanted.isdigit() else 0
+    return min(machine_cores(), limit) if limit > 0 else machine_cores()
+
+
+def machine_cores() -> int:
+    """The smaller of the cores that the process may run on and the container's CPU quota (rounded up)."""
     quota = container_quota()
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    limits = [affinity] if quota is None else [affinity, math.ceil(quota)]
-    if wanted.isdigit() and int(wanted) > 0:
-        limits.append(int(wanted))
-    return max(1, min(limits))
+    return max(1, affinity if quota is None else min(affinity, math.ceil(quota)))
 
 
 def container_quota() -> float | None:

@@ -8,9 +8,7 @@ norm, drop and activation are covered, so that a whole backbone can be converted
 
 from __future__ import annotations
 
-import functools
-import warnings
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -48,11 +46,60 @@ class Norm(nn.BatchNorm2d):
         return super().forward(x)
 
 
-class SyncNorm(Norm):
-    """`Norm` with the statistics of all processes of a distributed run, on a GPU.
+class _SharedStatistics(torch.autograd.Function):
+    """Batch norm by the statistics of all processes, of plain operations: what `SyncBatchNorm` has for GPUs only.
 
-    On the CPU, where PyTorch has no synchronised norm, it is the plain one and says so once. It is no subclass of
-    `torch.nn.SyncBatchNorm` because DistributedDataParallel refuses those on the CPU.
+    Each process gives its count, mean and variance, which add up as in Chan, Golub and LeVeque (1979): as exact as the
+    norm of all values in one place. `apply` takes what PyTorch's own function takes.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        running_mean: Tensor,
+        running_var: Tensor,
+        eps: float,
+        momentum: float,
+        group: dist.ProcessGroup,
+        processes: int,
+    ) -> Tensor:
+        own_var, own_mean = torch.var_mean(x.to(weight.dtype), (0, 2, 3), correction=0)
+        own = torch.stack([torch.full_like(own_mean, x.numel() // x.shape[1]), own_mean, own_var]).double()
+        every = [torch.empty_like(own) for _ in range(processes)]
+        dist.all_gather(every, own, group)
+        counts, means, variances = torch.stack(every, dim=1)  # each processes × channels
+        count = counts.sum(0)
+        exact_mean = (counts * means).sum(0) / count
+        exact_var = (counts * (variances + (means - exact_mean).square())).sum(0) / count
+        running_mean.lerp_(exact_mean.to(running_mean.dtype), momentum)
+        running_var.lerp_((exact_var * count / (count - 1)).to(running_var.dtype), momentum)
+        mean, var = exact_mean.to(weight.dtype), exact_var.to(weight.dtype)
+        ctx.save_for_backward(x, weight, mean, var, count.to(weight.dtype))
+        ctx.eps, ctx.group = eps, group
+        return F.batch_norm(x, mean, var, weight, bias, False, 0.0, eps)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, var, count = ctx.saved_tensors
+        grad_x, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
+            grads[0], x, weight, mean, var, None, None, False, ctx.eps, [True, True, True]
+        )  # as if mean and variance were constants
+        sums = torch.stack([grad_bias, grad_weight])
+        dist.all_reduce(sums, group=ctx.group)
+        mean_grad, mean_product = sums / count
+        scale = torch.rsqrt(var + ctx.eps)
+        shift, slope, middle = (one.view(1, -1, 1, 1) for one in (mean_grad, mean_product * scale, mean))
+        grad_x -= ((x - middle) * slope + shift) * (weight * scale).view(1, -1, 1, 1)
+        return grad_x.to(x.dtype), grad_weight, grad_bias, *[None] * 6
+
+
+class SyncNorm(Norm):
+    """`Norm` with the statistics of all processes of a distributed run, each with any number of images from one on.
+
+    It is no subclass of `torch.nn.SyncBatchNorm` because DistributedDataParallel refuses those on the CPU.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,13 +107,11 @@ class SyncNorm(Norm):
         processes = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
         if not self.training or processes == 1:
             return super().forward(x)
-        if x.device.type == "cpu":
-            _warn_of_cpu()
-            return super().forward(x)
         # One value here is one of several in all. Every process has to take this branch: it waits for the others.
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
-        x = synchronised_batch_norm.apply(
+        function = _SharedStatistics if x.device.type == "cpu" else synchronised_batch_norm
+        x = function.apply(
             x,
             self.weight,
             self.bias,
@@ -79,11 +124,6 @@ class SyncNorm(Norm):
         )
         out: Tensor = self.act(self.drop(x))
         return out
-
-
-@functools.cache
-def _warn_of_cpu() -> None:
-    warnings.warn("no synchronised batch norm on the CPU: each process uses its own statistics", stacklevel=3)
 
 
 def convert_norms(module: M) -> M:

@@ -27,6 +27,7 @@ from ..models import SegmentationModel
 from .autoconfigure import VALIDATIONS
 from .distillation import Teacher
 from .loaders import build_loaders
+from .processes import count, gather, is_alone, share, sum_tensor, together
 from .recipe import Recipe
 from .schedule import build_optimizer
 from .task import SegmentationTask
@@ -91,7 +92,7 @@ def measure(
 ) -> Speed:
     """Train a copy of the network for a few steps and segment a few validation images; the network stays as it is.
 
-    Steps are timed for `patience` seconds at most, but one in any case.
+    Steps are timed for `patience` seconds at most, but one in any case. Several processes measure together.
     """
     task = SegmentationTask(copy.deepcopy(network), recipe, STEPS + 1, teacher).to(device)
     if recipe.train.channels_last:
@@ -103,6 +104,8 @@ def measure(
         for batch in itertools.chain.from_iterable(itertools.repeat(batches)):
             loss = task.training_step({name: tensor.to(device) for name, tensor in batch.items()}, 0)
             loss.backward()  # type: ignore[no-untyped-call]
+            if not is_alone():
+                sum_tensor(torch.cat([one.grad.flatten() for one in task.network.parameters() if one.grad is not None]))
             optimizer.step()
             optimizer.zero_grad()
             if task.averaged is not None:
@@ -111,7 +114,7 @@ def measure(
                 torch.cuda.synchronize(device)
             seconds.append(time.monotonic() - begun)  # with the wait for the batch
             begun = time.monotonic()
-            if len(seconds) > STEPS or sum(seconds[1:]) > patience:
+            if any(gather(len(seconds) > STEPS or sum(seconds[1:]) > patience)):
                 break
     segmenter = Segmenter(TorchEngine(task.best_network, device))
     chosen = [val[i * len(val) // IMAGES] for i in range(IMAGES)] if len(val) > IMAGES else val
@@ -137,8 +140,11 @@ def spend(
         UserError: the budget does not reach for one epoch.
     """
     batches, _ = build_loaders(recipe, train, val, device, epochs_done=0)
-    speed = measure(recipe, network, batches, val, device, min(SECONDS, limit.seconds / 10), teacher)
-    return plan(recipe, limit.seconds, limit.gone, speed, len(batches))
+    measured = gather(measure(recipe, network, batches, val, device, min(SECONDS, limit.seconds / 10), teacher))
+    speed = Speed(max(one.step for one in measured), max(one.validation for one in measured) / count())
+    gone = share(limit.gone)
+    with together():
+        return plan(recipe, limit.seconds, gone, speed, len(batches))
 
 
 def plan(recipe: Recipe, budget: float, spent: float, speed: Speed, batches: int) -> tuple[Recipe, dict[str, str]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -11,9 +13,11 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from ..data import Dataset, Sample, check_samples, reduce_samples
-from ..data.loading import EpochSampler, TrainingSet
+from ..data.loading import EpochSampler, ProcessBatches, TrainingSet
 from ..data.transforms import TrainTransform
+from ..errors import UserError
 from ..report.progress import progress
+from . import processes
 from .recipe import DataRecipe, Recipe
 from .task import NamedPair
 
@@ -21,16 +25,23 @@ CACHE_LIMIT = 4 * 2**30
 """`data.cache: auto` keeps the decoded training images in memory if they take at most so many bytes (4 GiB)."""
 
 
-class Images(TorchDataset[NamedPair]):
-    """A data set of PyTorch's that gives each sample at its own size, without augmentation."""
+class Images(TorchDataset[NamedPair | None]):
+    """A data set of PyTorch's that gives each sample at its own size, without augmentation.
 
-    def __init__(self, samples: Sequence[Sample]) -> None:
-        self.samples = samples
+    Args:
+        samples: a process's own.
+        length: of the longest share, so that all processes are done at the same time; None fills up the shorter.
+    """
+
+    def __init__(self, samples: Sequence[Sample], length: int) -> None:
+        self.samples, self.length = samples, length
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return self.length
 
-    def __getitem__(self, index: int) -> NamedPair:
+    def __getitem__(self, index: int) -> NamedPair | None:
+        if index >= len(self.samples):
+            return None
         sample = self.samples[index]
         return sample.name, sample.read_image(), sample.read_mask()
 
@@ -39,24 +50,33 @@ def _as_it_is(sample: Any) -> Any:
     return sample  # PyTorch would make tensors of the arrays
 
 
-def loader_processes(wanted: int | None, device: torch.device) -> int:
-    """Return how many processes load: as wanted; else one a core for CUDA, at most 8; else one where cores are left."""
+def loader_processes(wanted: int | None, device: torch.device, devices: int = 1) -> int:
+    """Return how many processes load for one of a machine's devices: as wanted, or by its share of the cores.
+
+    One a core for CUDA, at most 8; else one where cores are left.
+    """
     if wanted is not None:
         return wanted
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, cores) if device.type == "cuda" else min(1, cores - 1)
+    cores = (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) // devices
+    return min(8, cores) if device.type == "cuda" else min(1, max(0, cores - 1))
 
 
-def fits_in_memory(samples: Sequence[Sample]) -> bool:
-    """Say whether the decoded samples stay below `CACHE_LIMIT` if all are as large as the first (4 bytes a pixel)."""
-    return samples[0].read_image().size // 3 * 4 * len(samples) <= CACHE_LIMIT
+def fits_in_memory(samples: Sequence[Sample], devices: int = 1) -> bool:
+    """Say whether the decoded samples, once for each device, stay below `CACHE_LIMIT`; all as large as the first."""
+    return samples[0].read_image().size // 3 * 4 * len(samples) * devices <= CACHE_LIMIT
 
 
-def open_samples(data: DataRecipe, dataset: Dataset) -> tuple[Sequence[Sample], Sequence[Sample]]:
+def open_samples(data: DataRecipe, dataset: Dataset, devices: int = 1) -> tuple[Sequence[Sample], Sequence[Sample]]:
     """Return the samples of training and of validation, made smaller as the recipe says.
 
     Each is decoded once, to find what is broken before training begins; those of training are kept decoded where the
-    recipe caches them. Drawn images cannot be broken, so they are decoded for the cache alone.
+    recipe caches them. Drawn images cannot be broken, so they are decoded for the cache alone. Several processes check
+    a share each.
+
+    Args:
+        data: of the recipe.
+        dataset: which.
+        devices: of this machine that train together: each process keeps images of its own.
 
     Raises:
         UserError: the data set has a problem that would corrupt a training or not these splits; or the first sample
@@ -65,29 +85,45 @@ def open_samples(data: DataRecipe, dataset: Dataset) -> tuple[Sequence[Sample], 
     dataset.refuse_problems()
     train, val = (reduce_samples(dataset.split(name), data.reduce) for name in (data.train_split, data.val_split))
     check = data.check and dataset.format != "shapes"
-    keep = fits_in_memory(train) if data.cache == "auto" else data.cache
+    keep = fits_in_memory(train, devices) if data.cache == "auto" else data.cache
     if check or keep:
-        with progress("reading the data", len(train) + len(val) * check) as advance:
-            train = check_samples(train, advance, keep=keep)
-            if check:
-                check_samples(val, advance)
+        own, own_val = train if keep else _share(train), _share(val) if check else ()
+        shown = progress("reading the data", len(own) + len(own_val)) if processes.is_first() else nullcontext()
+        with shown as advance:
+            found = check_samples(own, advance, keep=keep)
+            check_samples(own_val, advance)
+        if keep:
+            train = found
     return train, val
+
+
+def _share(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """The samples that this process validates on."""
+    return samples[processes.rank() :: processes.count()]
 
 
 def build_loaders(
     recipe: Recipe, train: Sequence[Sample], val: Sequence[Sample], device: torch.device, epochs_done: int
 ) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    """Make the loaders of training batches and of validation images.
+    """Make the loaders of training batches and of validation images: of this process's share of each.
 
     Args:
-        recipe: its `data` group, seed and batch size.
+        recipe: its `data` group, seed, batch size and devices.
         train, val: the samples, see `open_samples`.
         device: decides how many processes load.
         epochs_done: where a resumed run stands. Lightning tells the sampler the epoch only after the first batches
             were fetched.
+
+    Raises:
+        UserError: a batch has fewer images than there are processes.
     """
-    data, batch_size = recipe.data, recipe.train.batch_size
-    workers = loader_processes(data.workers, device)
+    data, batch_size, count = recipe.data, recipe.train.batch_size, processes.count()
+    if (smallest := min(batch_size, len(train))) < count:
+        raise UserError(
+            f"a batch of {smallest} images (train.batch_size={batch_size}, {len(train)} in '{data.train_split}') does"
+            f" not reach for {count} processes; train on fewer devices, or with a larger batch"
+        )
+    workers = loader_processes(data.workers, device, recipe.train.devices)
     shared: dict[str, Any] = {
         "num_workers": workers,
         "persistent_workers": workers > 0,
@@ -98,11 +134,11 @@ def build_loaders(
     sampler.set_epoch(epochs_done)
     batches: DataLoader[Any] = DataLoader(
         TrainingSet(train, transform, seed=recipe.seed),
-        batch_size=batch_size,
-        sampler=sampler,
-        drop_last=len(train) >= batch_size,
+        batch_sampler=ProcessBatches(sampler, batch_size, len(train) >= batch_size, processes.rank(), count),
         pin_memory=device.type == "cuda",
         **shared,
     )
-    images: DataLoader[Any] = DataLoader(Images(val), batch_size=None, collate_fn=_as_it_is, **shared)
+    images: DataLoader[Any] = DataLoader(
+        Images(_share(val), math.ceil(len(val) / count)), batch_size=None, collate_fn=_as_it_is, **shared
+    )
     return batches, images

@@ -5,6 +5,9 @@ Cross-entropy per pixel is the paper's. Online hard example mining keeps the pix
 (Milletari et al., V-Net, 3DV 2016). Distillation is the distance to another network's probabilities (Hinton et al.,
 arXiv:1503.02531; pixel by pixel as in Liu et al., Structured Knowledge Distillation, CVPR 2019). A batch without a
 single labelled pixel gives 0, with a gradient of 0.
+
+Among several processes each loss is that of the whole batch, the same in all of them: what it divides by, and what it
+compares, is summed over the processes first. The mean over processes of their gradients is the gradient of that loss.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..classes import IGNORE
+from .processes import gather_tensor, is_alone, sum_tensor
 
 
 class CrossEntropy(nn.Module):
@@ -40,7 +44,7 @@ class CrossEntropy(nn.Module):
         )
         valid = labels[labels != IGNORE]
         mass = valid.new_tensor(valid.numel(), dtype=total.dtype) if self.weights is None else self.weights[valid].sum()
-        return total / mass.clamp_min(torch.finfo(total.dtype).tiny)
+        return sum_tensor(total) / sum_tensor(mass).clamp_min(torch.finfo(total.dtype).tiny)
 
 
 class OhemCrossEntropy(nn.Module):
@@ -69,13 +73,17 @@ class OhemCrossEntropy(nn.Module):
         losses = F.cross_entropy(
             logits, labels, self.weights, ignore_index=IGNORE, reduction="none", label_smoothing=self.smoothing
         )[labelled]
-        if losses.numel() == 0:
+        every = int(sum_tensor(torch.tensor(losses.numel(), device=losses.device)))
+        if every == 0:
             return logits.sum() * 0.0
         truth = labels.clamp_max(logits.shape[1] - 1).unsqueeze(1)
         likelihood = logits.detach().float().log_softmax(1).gather(1, truth).squeeze(1).exp()[labelled]
-        least = max(1, int(self.keep * losses.numel()))
-        hardest = likelihood.kthvalue(least).values
-        return losses[likelihood <= torch.clamp(hardest, min=self.threshold)].mean()
+        least = max(1, int(self.keep * every))
+        hardest = gather_tensor(likelihood).kthvalue(least).values
+        hard = losses[likelihood <= torch.clamp(hardest, min=self.threshold)]
+        if is_alone():
+            return hard.mean()
+        return sum_tensor(hard.sum()) / sum_tensor(torch.tensor(hard.numel(), device=hard.device))
 
 
 class Dice(nn.Module):
@@ -89,9 +97,9 @@ class Dice(nn.Module):
         labelled = (labels != IGNORE).unsqueeze(1)
         probabilities = logits.float().softmax(1) * labelled
         truth = F.one_hot(labels.clamp_max(logits.shape[1] - 1), logits.shape[1]).movedim(-1, 1) * labelled
-        overlap = (probabilities * truth).sum((0, 2, 3))
-        size = truth.sum((0, 2, 3))
-        dice = 2 * overlap / (probabilities.sum((0, 2, 3)) + size).clamp_min(1)
+        overlap = sum_tensor((probabilities * truth).sum((0, 2, 3)))
+        size = sum_tensor(truth.sum((0, 2, 3)))
+        dice = 2 * overlap / (sum_tensor(probabilities.sum((0, 2, 3))) + size).clamp_min(1)
         present = size > 0
         return ((1 - dice) * present).sum() / present.sum().clamp_min(1)
 
@@ -114,7 +122,8 @@ class Distillation(nn.Module):
         ours, theirs = ((one.float() / self.temperature).log_softmax(1) for one in (logits, teacher))
         divergence = F.kl_div(ours, theirs, reduction="none", log_target=True).sum(1)
         labelled = labels != IGNORE
-        return self.temperature**2 * (divergence * labelled).sum() / labelled.sum().clamp_min(1)
+        total = self.temperature**2 * (divergence * labelled).sum()
+        return sum_tensor(total) / sum_tensor(labelled.sum()).clamp_min(1)
 
 
 class SumOfLosses(nn.Module):

@@ -149,6 +149,9 @@ class TrainRecipe(_Group):
     compile: bool = False
     channels_last: bool = False
     validate_every: Positive = Field(1, description="epochs between validations; the last epoch always validates")
+    devices: Positive = Field(1, description="GPUs of each machine, or processes where it computes on the CPU")
+    nodes: Positive = Field(1, description="machines; several are started by torchrun or SLURM")
+    strategy: Literal["auto", "ddp"] = Field("auto", description="how devices share a batch; auto: ddp for several")
 
 
 class Recipe(_Group):

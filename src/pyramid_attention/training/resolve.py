@@ -15,7 +15,9 @@ from ..models import list_architectures, list_options
 from .recipe import ModelRecipe, Recipe, load_recipe
 from .recipe_files import list_recipes
 
-NO_EFFECT = ("data.path", "data.workers", "data.cache", "data.check")
+DEVICES = ("train.devices", "train.nodes", "train.strategy")
+"""Fields that say where a run computes."""
+NO_EFFECT = ("data.path", "data.workers", "data.cache", "data.check", *DEVICES)
 """Fields that may change when a run is resumed: the data may have moved, and the others do not touch the result."""
 
 

@@ -25,6 +25,7 @@ from ..evaluation.images import write_samples
 from ..files import make_folder, whole_file, write_json
 from ..inference import Segmenter
 from ..report.curves import plot_curves
+from .processes import fail, is_first, rank
 from .recipe import Recipe
 from .task import SegmentationTask
 
@@ -63,6 +64,8 @@ def finished_epochs(checkpoint: Path) -> int:
 class RunFolder(pl.Callback):
     """A callback that writes `metrics.csv`, the best model, the checkpoint and the curves after each epoch.
 
+    Every process of a run has one, and the first one's writes.
+
     Args:
         folder: the run folder.
         recipe: the resolved recipe, for the model's info.
@@ -90,8 +93,8 @@ class RunFolder(pl.Callback):
         self._write_rows()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Make the epoch's random numbers a function of (seed, epoch), so that a resumed run draws the same ones."""
-        torch.manual_seed((self.recipe.seed * 1_000_003 + len(self.rows) + 1) % 2**63)
+        """Make random numbers a function of (seed, epoch, process), so that a resumed run draws the same ones."""
+        torch.manual_seed((self.recipe.seed * 1_000_003 + len(self.rows) + 1 + rank() * 1_000_000_007) % 2**63)
         if len(self.rows) + 1 == trainer.max_epochs:
             trainer.check_val_every_n_epoch = 1  # the last epoch is always validated
         self._epoch_began = time.monotonic()
@@ -112,7 +115,7 @@ class RunFolder(pl.Callback):
         self._losses += task.take_losses()
         loss = sum(self._losses) / len(self._losses)
         if not math.isfinite(loss):
-            raise UserError(
+            fail(
                 f"the loss is {loss} in epoch {len(self.rows) + 1}; lower train.learning_rate (now"
                 f" {self.recipe.train.learning_rate:g}) or set train.clip=1, in a new run"
             )
@@ -131,7 +134,7 @@ class RunFolder(pl.Callback):
         loss = self._mean_loss(task)
         metrics = task.take_validation()
         if metrics and not metrics["pixels"]:
-            raise UserError(
+            fail(
                 f"all masks of the split '{self.recipe.data.val_split}' are void, so no mIoU can be measured; label"
                 " some of its images, or choose another with data.val_split"
             )
@@ -152,16 +155,20 @@ class RunFolder(pl.Callback):
             self.last = {"epoch": epoch, **metrics}
             if self.best is None or metrics["miou"] > self.best["miou"]:
                 self.best = self.last
-                save_model(
-                    task.best_network,
-                    self.folder / "model",
-                    recipe=self.recipe.model_dump(mode="json"),
-                    validation=self.best,
-                )
+                if is_first():
+                    save_model(
+                        task.best_network,
+                        self.folder / "model",
+                        recipe=self.recipe.model_dump(mode="json"),
+                        validation=self.best,
+                    )
         self._write_rows()
         if trainer.logger is not None:
             scalars = {key: value for key, value in self.rows[-1].items() if value is not None and key != "step"}
             trainer.logger.log_metrics(scalars, step=epoch)
+        if not is_first():
+            trainer.save_checkpoint(last_checkpoint(self.folder))  # writes nothing, but the first waits for it
+            return
         make_folder(self.folder / "checkpoints")
         with whole_file(last_checkpoint(self.folder)) as temporary:
             trainer.save_checkpoint(temporary)
@@ -170,6 +177,8 @@ class RunFolder(pl.Callback):
             self._curves_due = time.monotonic() + 60
 
     def _write_rows(self) -> None:
+        if not is_first():
+            return
         with (
             whole_file(self.folder / "metrics.csv") as temporary,
             open(temporary, "w", newline="") as file,

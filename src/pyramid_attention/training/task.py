@@ -19,6 +19,7 @@ from ..inference.engines.torch import TorchEngine
 from ..models import SegmentationModel
 from .distillation import Teacher
 from .losses import CrossEntropy, Dice, OhemCrossEntropy, SumOfLosses
+from .processes import gather
 from .recipe import Recipe, TrainRecipe
 from .schedule import build_optimizer, build_schedule
 
@@ -73,7 +74,9 @@ class SegmentationTask(pl.LightningModule):
         self.teacher = teacher
         self.loss = build_loss(recipe.train, network.classes.names)
         decay = recipe.train.ema
-        self.averaged = None if decay is None else ModelEmaV3(network, decay=decay, use_warmup=True)
+        self.averaged = (
+            None if decay is None else ModelEmaV3(network, decay=decay, use_warmup=True).requires_grad_(False)
+        )
         self.averaged_at = 0
         self.validation: Evaluation | None = None
         self.register_buffer("mean", torch.tensor(network.mean).view(1, -1, 1, 1) * 255, persistent=False)
@@ -122,15 +125,19 @@ class SegmentationTask(pl.LightningModule):
         self.losses = []
         return losses
 
-    def validation_step(self, sample: NamedPair, index: int) -> None:
-        """Segment one image and count its pixels against its mask."""
+    def validation_step(self, sample: NamedPair | None, index: int) -> None:
+        """Segment one image and count its pixels against its mask; None where only other processes have one left."""
         assert self.validation is not None
+        if sample is None:
+            return
         name, image, mask = sample
         self.validation.add(name, mask, self.segmenter(image).labels)
 
     def on_validation_epoch_end(self) -> None:
-        """Log `val_miou` and `val_pixel_accuracy`, which callbacks can monitor."""
+        """Log `val_miou` and `val_pixel_accuracy`, which callbacks can monitor; of the images of all processes."""
         assert self.validation is not None
+        first, *others = gather(self.validation)
+        self.validation = sum(others, first)
         metrics = self.validation.metrics()
         for name in ("miou", "pixel_accuracy"):
             if metrics[name] is not None:  # all of the split is void

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
+import json
 import logging
 import math
-import sys
+import socket
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +20,9 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 
-from ..artifacts import load_model
+from ..artifacts import load_model, read_info
 from ..classes import ClassTable
 from ..data import Dataset
 from ..errors import UserError
@@ -27,13 +31,30 @@ from ..files import owned
 from ..inference import Segmenter
 from ..inference.devices import is_out_of_memory, resolve_device
 from ..models import SegmentationModel
+from ..models.blocks import convert_sync_batchnorm
 from .autoconfigure import configure, gather_facts, refuse_hopeless
 from .budget import DECIDED, Limit, parse_budget, spend
 from .distillation import load_teacher
 from .initial import build_network, describe, start_from
 from .loaders import build_loaders, open_samples
 from .monitor import Monitor
-from .recipe import CommonFields, Recipe, TrainRecipe, dotted
+from .processes import (
+    Layout,
+    count,
+    fail,
+    find_launcher,
+    gather,
+    is_alone,
+    is_first,
+    is_joined,
+    joined,
+    launch,
+    machine_devices,
+    say,
+    share,
+    together,
+)
+from .recipe import CommonFields, Recipe, TrainRecipe, dotted, load_recipe
 from .recipe_files import tree_of
 from .resolve import as_decided, fit_options, refuse_changes, resolve, stored_recipe
 from .run_folder import RunFolder, finished_epochs, last_checkpoint
@@ -78,7 +99,10 @@ def build_trainer(folder: Path, train: TrainRecipe, device: torch.device, callba
         default_root_dir=folder,
         max_epochs=train.epochs,
         accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
-        devices=1,
+        devices=train.devices,
+        num_nodes=train.nodes,
+        strategy=DDPStrategy(cluster_environment=find_launcher(), broadcast_buffers=False) if is_joined() else "auto",
+        use_distributed_sampler=False,  # the loaders give each process its share
         precision=PRECISIONS[train.precision],  # type: ignore[arg-type]
         accumulate_grad_batches=train.accumulate,
         gradient_clip_val=train.clip,
@@ -173,76 +197,179 @@ def train(
         raise UserError("network= is trained as it is; leave out the recipe's fields of model")
     if budget is not None and (both := [name for name in DECIDED if name in asked]):
         raise UserError(f"budget= decides {both[0]}; give one of the two")
+    if resume and out is None:
+        raise UserError("resume=True needs out=, the folder of the run to go on with")
     limit = None if budget is None else Limit(parse_budget(budget))
     where = resolve_device(device)
+    order = _Order(data, recipe, network, tuple(callbacks), out, resume, format, where, limit, asked)
+    if find_launcher() is not None:
+        return _join(order)
+    stored = None if out is None else stored_recipe(Path(out), resume)  # before anything is written there
+    wanted = load_recipe(recipe or stored or "finetune", asked).train
+    if wanted.nodes > 1:
+        raise UserError(
+            f"train.nodes={wanted.nodes}, and nothing says where the other machines are; start the run on each with"
+            " torchrun or by SLURM"
+        )
+    if wanted.devices == 1 and wanted.strategy == "auto":
+        return _train(order, Layout(1, 1))
+    if wanted.devices > (there := machine_devices(where.type)):
+        what = {"cpu": "core", "cuda": "CUDA device", "mps": "MPS device"}[where.type] + "s" * (there > 1)
+        raise UserError(
+            f"train.devices={wanted.devices}, but this machine has {there} {what}; set train.devices to at most {there}"
+        )
+    result = launch(wanted.devices, _join, order)
+    if network is not None:
+        _give_back(network, result)
+    return result
 
-    def prepare(stored: Recipe | None) -> tuple[Recipe, Dataset]:
-        resolved, dataset = resolve(data, recipe, asked, format, stored)
-        model = None if network is not None else fit_options(describe(resolved.model), asked)
-        return resolved.model_copy(update={"model": model}), dataset
 
-    if out is None:
-        if resume:
-            raise UserError("resume=True needs out=, the folder of the run to go on with")
-        resolved, dataset = prepare(None)
-        name = dataset.format if dataset.root is None else dataset.root.resolve().name
-        with owned(Path("runs") / name, "run", numbered=True) as folder:
-            return _train(folder, resolved, dataset, network, callbacks, None, where, limit)
-    stored_recipe(Path(out), resume)  # before anything is written there
-    with owned(out, "run") as folder:
-        stored = stored_recipe(folder, resume)
-        resolved, dataset = prepare(stored)
+@dataclass(frozen=True)
+class _Order:
+    """What `train` was asked for; it can be sent to other processes."""
+
+    data: str | Path | Dataset
+    recipe: str | Path | Recipe | None
+    network: SegmentationModel | None
+    callbacks: tuple[pl.Callback, ...]
+    out: str | Path | None
+    resume: bool
+    format: str | None
+    where: torch.device
+    limit: Limit | None
+    asked: dict[str, Any]
+
+    def resolve(self, stored: Recipe | None, layout: Layout) -> tuple[Recipe, Dataset]:
+        """Find the recipe and the data set, see `resolve`."""
+        resolved, dataset = resolve(self.data, self.recipe, self.asked, self.format, stored)
+        model = None if self.network is not None else fit_options(describe(resolved.model), self.asked)
+        resolved = resolved.model_copy(update={"model": model})
+        for name, there in (("train.devices", layout.devices), ("train.nodes", layout.nodes)):
+            if self.asked.get(name, there) != there:
+                raise UserError(f"{name}={self.asked[name]}, but {there} were started; leave it out, or start as many")
+            resolved = resolved.with_fields({name: there})
         if stored is not None:
-            resolved = as_decided(resolved, stored, () if limit is None else DECIDED)
-            refuse_changes(resolved, stored, folder)
-        return _train(folder, resolved, dataset, network, callbacks, stored, where, limit)
+            assert self.out is not None
+            resolved = as_decided(resolved, stored, () if self.limit is None else DECIDED)
+            refuse_changes(resolved, stored, Path(self.out))
+        return resolved, dataset
 
 
-def _train(
-    folder: Path,
-    recipe: Recipe,
-    dataset: Dataset,
-    network: SegmentationModel | None,
-    callbacks: Sequence[pl.Callback],
-    stored: Recipe | None,
-    where: torch.device,
-    limit: Limit | None,
+def _join(order: _Order) -> TrainResult:
+    """Train as one of several processes."""
+    if order.network is not None:  # the processes that `launch` starts share the memory of what they are sent
+        order = replace(order, network=copy.deepcopy(order.network))
+    launcher = find_launcher()
+    assert launcher is not None
+    with joined(launcher, order.where.type) as layout:
+        return _train(order, layout)
+
+
+def _give_back(network: SegmentationModel, result: TrainResult) -> None:
+    """Give a network the weights that other processes trained it to."""
+    state = torch.load(last_checkpoint(result.folder), map_location="cpu", weights_only=True)["state_dict"]
+    own = {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}
+    network.load_state_dict(own)
+    network.classes = read_info(result.model).classes
+
+
+def _train(order: _Order, layout: Layout) -> TrainResult:
+    """Train as the only process, or as one of several that have met: the first decides and writes, all compute."""
+    with ExitStack() as held:
+        folder = stored = None
+        with together():
+            if order.out is not None and is_first():
+                folder = held.enter_context(owned(order.out, "run"))
+                stored = stored_recipe(folder, order.resume)
+        stored = share(stored)
+        with together():
+            recipe, dataset = order.resolve(stored, layout)
+            if order.out is None and is_first():
+                name = dataset.format if dataset.root is None else dataset.root.resolve().name
+                folder = held.enter_context(owned(Path("runs") / name, "run", numbered=True))
+        return _train_into(share(folder), order, recipe, dataset, stored)
+
+
+def _train_into(
+    folder: Path | None, order: _Order, recipe: Recipe, dataset: Dataset, stored: Recipe | None
 ) -> TrainResult:
     """Train into a folder that is ours, from its last checkpoint where there is one."""
-    if dataset.reading.images is not None:
-        print(f"images are {dataset.reading.images}, masks {dataset.reading.masks}", file=sys.stderr)
-    for note in dataset.notes:
-        print(note, file=sys.stderr)
-    refuse_hopeless(dataset, recipe)
-    samples, val_samples = open_samples(recipe.data, dataset)
-    checkpoint = last_checkpoint(folder) if last_checkpoint(folder).exists() else None
-    if network is not None:
-        _take(network, dataset.classes)
-    else:
-        model = describe(recipe.model)
-        network = build_network(model, dataset.classes, recipe.seed)
-        if model.init is not None and checkpoint is None:
-            print(f"{model.init}: {start_from(network, load_model(model.init))}", file=sys.stderr)
-    teacher = load_teacher(recipe.train, network)
+    assert folder is not None
+    network, where, limit = order.network, order.where, order.limit
+    with together():
+        if dataset.reading.images is not None:
+            say(f"images are {dataset.reading.images}, masks {dataset.reading.masks}")
+        for note in dataset.notes:
+            say(note)
+        refuse_hopeless(dataset, recipe)
+        samples, val_samples = open_samples(recipe.data, dataset, recipe.train.devices)
+        checkpoint = last_checkpoint(folder) if last_checkpoint(folder).exists() else None
+        epochs_done = finished_epochs(checkpoint) if checkpoint else 0
+        if network is not None:
+            _take(network, dataset.classes)
+        else:
+            model = describe(recipe.model)
+            network = build_network(model, dataset.classes, recipe.seed)
+            if model.init is not None and checkpoint is None:
+                say(f"{model.init}: {start_from(network, load_model(model.init))}")
+        teacher = load_teacher(recipe.train, network)
+    _refuse_differences(recipe, dataset, folder, epochs_done)
     reasons: dict[str, str] = {}
-    if stored is None and recipe.auto:
-        recipe, reasons = configure(recipe, gather_facts(network, samples, len(dataset.classes), where))
+    with together():
+        if stored is None and recipe.auto and is_first():
+            recipe, reasons = configure(recipe, gather_facts(network, samples, len(dataset.classes), where))
+    recipe = share(recipe)
+    if not is_alone():
+        network = convert_sync_batchnorm(network)
     if stored is None and limit is not None:
         recipe, more = spend(recipe, limit, network, samples, val_samples, where, teacher)
         reasons |= more
-    loaders = build_loaders(recipe, samples, val_samples, where, finished_epochs(checkpoint) if checkpoint else 0)
+    with together():
+        loaders = build_loaders(recipe, samples, val_samples, where, epochs_done)
+    if recipe.train.batch_size % count():
+        say(f"a batch of {recipe.train.batch_size} images on {count()} processes: some compute one image more")
     steps = recipe.train.epochs * math.ceil(len(loaders[0]) / recipe.train.accumulate)
     task = SegmentationTask(network, recipe, steps, teacher)
     if recipe.train.channels_last:
         task.to(memory_format=torch.channels_last)
     run = RunFolder(folder, recipe)
-    trainer = build_trainer(folder, recipe.train, where, [*callbacks, run, Monitor(run, recipe.train.batch_size)])
-    if stored is None:
+    own = [run, Monitor(run, recipe.train.batch_size)] if is_first() else [run]
+    trainer = build_trainer(folder, recipe.train, where, [*order.callbacks, *own])
+    if stored is None and is_first():
         recipe.save(folder / "recipe.yaml", reasons)  # from here on there is a run to resume
     _fit(trainer, task, loaders, checkpoint)
-    run.finish(Segmenter.load(folder / "model", device=where.type), val_samples)
+    if is_first():
+        run.finish(Segmenter.load(folder / "model", device=where.type), val_samples)
     assert run.best is not None
     return TrainResult(folder, folder / "model", run.best["miou"], run.best["epoch"], recipe.data.val_split)
+
+
+def _refuse_differences(recipe: Recipe, dataset: Dataset, folder: Path, epochs_done: int) -> None:
+    """Check that all processes are about to do the same.
+
+    Raises:
+        UserError: a node has another recipe or other data, or does not see the run folder.
+    """
+    names = [
+        [sample.name for sample in dataset.split(split)] for split in (recipe.data.train_split, recipe.data.val_split)
+    ]
+    plain = recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": None})})
+    mine = {
+        "recipe": plain.model_dump(mode="json"),
+        "data": [dataset.classes.names, names],
+        f"run folder {folder}": epochs_done,
+    }
+    first, *others = gather(
+        {name: hashlib.sha256(json.dumps(value).encode()).hexdigest() for name, value in mine.items()}
+    )
+    hosts = gather(socket.gethostname())
+    for place, other in enumerate(others, 1):
+        for name, digest in first.items():
+            if other[name] != digest:
+                fail(
+                    f"process {place} on {hosts[place]} does not have the {name} that process 0 on {hosts[0]} has; give"
+                    " all nodes the same, on storage that all of them see"
+                )
 
 
 def _take(network: SegmentationModel, classes: ClassTable) -> None:
