@@ -17,7 +17,7 @@ from pyramid_attention.cli import main
 from pyramid_attention.cli.options import parse_fields
 from pyramid_attention.data import Dataset, FileSample, open_dataset
 from pyramid_attention.data.advice import median_frequency_weights, suggest
-from pyramid_attention.data.duplicates import DISTANCE, Look, Seen, find_duplicates
+from pyramid_attention.data.duplicates import DISTANCE, Candidate, Look, find_duplicates
 from pyramid_attention.data.inspect import Finding, SplitInspection, choose_shown, inspect_dataset
 from pyramid_attention.errors import MissingExtra, UserError
 from pyramid_attention.report.inspection import class_table, remark_lines, split_line
@@ -173,8 +173,8 @@ def test_a_data_set_without_one_readable_file_is_still_reported(tmp_path: Path) 
 # Duplicates
 
 
-def seen(split: str, *images: NDArray[np.uint8], file: Path | None = None) -> list[Seen]:
-    return [Seen(split, str(number), file, Look.of(image)) for number, image in enumerate(images)]
+def seen(split: str, *images: NDArray[np.uint8], file: Path | None = None) -> list[Candidate]:
+    return [Candidate(split, str(number), file, Look.of(image)) for number, image in enumerate(images)]
 
 
 def encoded(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
@@ -231,11 +231,11 @@ def test_pixels_in_another_shape_are_another_image() -> None:
 def test_the_nearest_hash_is_found_as_bit_by_bit(hashes: list[int], other: int) -> None:
     """Thumbnails that all correlate, so that hashes alone decide."""
     like = np.ones(72, np.float32) / np.sqrt(72)
-    first = [Seen("a", str(k), None, Look(bytes([k]), np.uint64(bits), like)) for k, bits in enumerate(hashes)]
+    first = [Candidate("a", str(k), None, Look(bytes([k]), np.uint64(bits), like)) for k, bits in enumerate(hashes)]
     near = hashes[0] ^ (1 << other % 64) ^ (1 << other % 61)
     for bits in (other, near):
         distances = [bin(bits ^ one).count("1") for one in hashes]
-        found = find_duplicates(first, [Seen("b", "x", None, Look(b"x" * 16, np.uint64(bits), like))])
+        found = find_duplicates(first, [Candidate("b", "x", None, Look(b"x" * 16, np.uint64(bits), like))])
         nearest = min(distances)
         if nearest > DISTANCE:
             assert not found

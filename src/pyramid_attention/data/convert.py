@@ -6,7 +6,7 @@
 
 Every file appears whole or not at all, so a conversion that was killed is finished by running it again. Nothing is
 overwritten: `.conversion.json` tells a conversion of the same data from any other folder, and a file that is there but
-differs is left as it is and told.
+differs is left as it is and reported.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _convert(
 def _marker(dataset: Dataset, destination: Path, splits: Mapping[str, Sequence[Sample]]) -> dict[str, str]:
     """What tells this conversion from others."""
     source = None if dataset.root is None else dataset.root.resolve()
-    place = Path(os.path.realpath(destination))  # a link to itself is told when the folder is made
+    place = Path(os.path.realpath(destination))  # a link to itself fails when the folder is made
     if source is not None and (place.is_relative_to(source) or source.is_relative_to(place)):
         raise UserError(f"{destination} and {dataset.root} lie in one another; choose a folder beside the data set")
     members = sorted(f"{name}/{sample.name}" for name, samples in splits.items() for sample in samples)

@@ -78,8 +78,8 @@ class Duplicate:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """An image that was looked at: its split and name, its file (None where it is in none of its own)."""
+class Candidate:
+    """An image that is compared with others: its split and name, its file (None where it has none of its own)."""
 
     split: str
     name: str
@@ -87,7 +87,7 @@ class Seen:
     look: Look
 
 
-def find_duplicates(first: Sequence[Seen], second: Sequence[Seen]) -> list[Duplicate]:
+def find_duplicates(first: Sequence[Candidate], second: Sequence[Candidate]) -> list[Duplicate]:
     """For each image of `second` the one of `first` that is most like it, where one is the same or nearly.
 
     Time grows with the product of both lengths: some seconds for 20,000 × 5,000.
@@ -100,7 +100,7 @@ def find_duplicates(first: Sequence[Seen], second: Sequence[Seen]) -> list[Dupli
     thumbnails = np.stack([one.look.thumbnail for one in first])
     found = []
     for one in second:
-        twin: Seen | None
+        twin: Candidate | None
         kind: Kind
         if (twin := files.get(one.file) if one.file is not None else None) is not None:
             kind, distance = "file", 0

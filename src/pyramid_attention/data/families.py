@@ -1,7 +1,7 @@
 """The files of a folder in families: one pattern of folders, one suffix, as "{split}/images/*.jpg".
 
 Folders whose names do not matter (scenes, patients, one folder an image) are one family; folders that tell images from
-masks are one each. Which they are is told by words that the field uses, by numbers in the names, and, where
+masks are one each. Words that the field uses say which they are, or numbers in the names, and, where
 neither does, by what a file of each looks like.
 """
 

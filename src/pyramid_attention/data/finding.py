@@ -68,8 +68,8 @@ class Finder:
         ]
         matched = [one for one in matched if not any(_is_plainer(other, one) for other in matched)]
         self.scores: dict[Hypothesis, float] = {}
-        told = [one for one in matched if one.named in (("image", "mask"), ("", "mask"), ("image", ""))]
-        named = max(told, key=lambda one: len(one.matched), default=None)
+        by_name = [one for one in matched if one.named in (("image", "mask"), ("", "mask"), ("image", ""))]
+        named = max(by_name, key=lambda one: len(one.matched), default=None)
         if named is not None and all(_is_part(one, named) for one in matched):
             self.hypotheses = [named]  # there is nothing else to choose from, so that no file is opened
         else:
@@ -82,14 +82,14 @@ class Finder:
 
     def _matched(self) -> Iterable[Hypothesis]:
         families = self.grouping.families
-        seen = [variants(family) for family in families]
+        of_family = [variants(family) for family in families]
         good = set()  # families that fit another well, and so are of one kind themselves
         pairs = sorted(product(range(len(families)), repeat=2), key=lambda pair: pair[0] == pair[1])
         for first, second in pairs:
             shared = first != second and not families[first].files.isdisjoint(families[second].files)
             if families[first].is_array or shared or (first == second and first in good):
                 continue
-            for one in hypotheses(seen[first], seen[second]):
+            for one in hypotheses(of_family[first], of_family[second]):
                 good |= {first, second} if min(one.coverage) > 0.9 and one.is_whole else set()
                 yield one
 
@@ -99,7 +99,7 @@ class Finder:
         return [look for look in map(self.grouping.look, files) if look is not None]
 
     def _evidence(self, one: Hypothesis) -> float:
-        """What speaks for a hypothesis, each kind of evidence in points: about 10 where all of it does."""
+        """What speaks for a hypothesis, added up: about 10 where all of it does."""
         of_masks, of_images = one.coverage
         image_name, mask_name = one.named
         samples = one.samples(SAMPLES)
@@ -235,20 +235,20 @@ class Finder:
         raise _ambiguous(self.tree, by_class, plain)
 
     def _unknown(self) -> UserError:
-        """What is said where nothing is found: what was seen, what is lacking, and how to say what is meant."""
+        """What is said where nothing is found: what is there, what is lacking, and how to say what is meant."""
         root = self.tree.root
         families = sorted(self.grouping.families, key=lambda family: -len(family.entries))[:2]
-        seen = " and ".join(f"{len(family.entries)} files as {family.entries[0].file}" for family in families)
+        there = " and ".join(f"{len(family.entries)} files as {family.entries[0].file}" for family in families)
         if len(families) < 2:
             return UserError(
-                f"{root} is in no known format; it holds {seen or 'no images'}",
+                f"{root} is in no known format; it holds {there or 'no images'}",
                 "  lacking: masks; put that of each image beside it, or into a folder of masks, under the image's name",
                 "  or list them in a CSV file with the headings image,mask and give that as DATA",
             )
         families.sort(key=lambda family: [look.kind != "image" for look in self._looks([family.entries[0].file])])
         images, masks = (one.text(placeholders(one), "{id}") for one in (variants(family)[0] for family in families))
         return UserError(
-            f"{root} is in no known format; it holds {seen}",
+            f"{root} is in no known format; it holds {there}",
             "  lacking: a part of their names that an image and its mask share, or a sign of which is which",
             f"  if there is one, say it by {{id}}, as in: {_arguments(images, masks)}",
             "  else list them in a CSV file with the headings image,mask and give that as DATA",

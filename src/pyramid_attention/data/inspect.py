@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..classes import IGNORE
 from ..errors import MissingExtra, UserError
-from .duplicates import Duplicate, Look, Seen, find_duplicates
+from .duplicates import Candidate, Duplicate, Look, find_duplicates
 from .samples import Dataset, Sample
 
 THREADS = 8
@@ -207,7 +207,7 @@ def inspect_dataset(
             inspected.append(SplitInspection(name, findings, len(dataset.classes)))
     seen = [
         [
-            Seen(split.name, finding.sample.name, image_file(finding.sample), finding.look)
+            Candidate(split.name, finding.sample.name, image_file(finding.sample), finding.look)
             for finding in split.findings
             if finding.look is not None
         ]

@@ -96,7 +96,7 @@ class Masks(Generic[Mask]):
         objects: whether they show one object each.
 
     Raises:
-        UserError: none can be read. (One of many that cannot is passed over here, and told when it is read.)
+        UserError: none can be read. (One of many that cannot is passed over here, and reported when it is read.)
     """
 
     def __init__(

@@ -21,7 +21,7 @@ class Meaning:
         values: the id or the colour of each class; none where `kind` is "bright".
         void: those that are void.
         threshold: the grey level from which a pixel is bright.
-        paths: whether the class of what is bright is told by the mask's path, and not always class 1.
+        paths: whether the mask's path says which class is bright; else it is class 1.
     """
 
     kind: Literal["ids", "colours", "bright"]

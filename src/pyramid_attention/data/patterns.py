@@ -8,7 +8,7 @@
     {annotator}     who drew a mask
     *               anything without "/"; behind {id} in a pattern of masks it makes several files one image's mask
 
-A placeholder that occurs twice stands for the same text. Upper and lower case are not told apart.
+A placeholder that occurs twice stands for the same text. Upper and lower case are the same.
 """
 
 from __future__ import annotations

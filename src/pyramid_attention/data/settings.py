@@ -84,7 +84,7 @@ class Settings:
                 return False
             try:
                 shown = _shown_by_id(mask)
-            except UserError:  # damaged: told when it is read
+            except UserError:  # damaged: reported when it is read
                 continue
             if shown is None:
                 return True

@@ -72,7 +72,4 @@ class StoredRaster:
         return None if self.dtype != np.float32 else ~np.isnan(self.read(rows, columns)).any(axis=2)
 
     def close(self) -> None:
-        """See `Raster`."""
-        close = getattr(self._array, "close", None)
-        if close is not None:
-            close()
+        """See `Raster`; the array goes with its last reference."""

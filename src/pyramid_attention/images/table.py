@@ -24,7 +24,7 @@ class Opener(NamedTuple):
     Attributes:
         suffixes: of the files, lower case.
         modules: what has to be installed, see `errors.EXTRAS`.
-        open: imports the library and opens a path; told whether a palette stands for ids.
+        open: imports the library and opens a path; its second argument says whether a palette stands for ids.
     """
 
     suffixes: tuple[str, ...]

@@ -11,23 +11,14 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import require
 from ..files import whole_file
 from .tables import markdown
 
-
-class Cost(Protocol):
-    """What a network costs."""
-
-    @property
-    def parameters(self) -> int:
-        """How many weights are learnt."""
-
-    @property
-    def flops(self) -> int:
-        """Operations for one image, a multiply-add counted as 2."""
+if TYPE_CHECKING:
+    from ..models.cost import Cost
 
 
 @dataclass

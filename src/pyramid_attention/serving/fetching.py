@@ -16,7 +16,7 @@ CHUNK = 1 << 16
 
 
 class Fetcher:
-    """Gets what lies under certain addresses, and nothing else: no redirects, no proxies, no other schemes.
+    """Gets what lies under some addresses, and nothing else: no redirects, no proxies, no other schemes.
 
     Args:
         prefixes: addresses under which everything may be fetched, such as "http://localhost:8080/data/".

@@ -191,9 +191,9 @@ def inference_routes(service: Service) -> APIRouter:
             head["id"] = text["id"]
         if math.prod(images.shape[:3]) > service.limits.max_pixels:
             raise Refused(413, f"the images have more than {service.limits.max_pixels:,} pixels, the limit here")
-        certain = any(output.name == CONFIDENCE for output in asked)
+        with_confidence = any(output.name == CONFIDENCE for output in asked)
         async with service.room(math.prod(images.shape[:3])):
-            found = await asyncio.gather(*(service.segment(name, image, certain) for image in images))
+            found = await asyncio.gather(*(service.segment(name, image, with_confidence) for image in images))
             return await service.in_thread(lambda: write_response(head, asked, found))
 
     return router

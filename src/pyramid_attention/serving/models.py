@@ -1,11 +1,10 @@
-"""The models that a server is told to serve: their names, and those that have to be exported first."""
+"""The models of a server: their names, and those that have to be exported first."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def load_models(models: Sequence[str], options: SegmenterOptions, scratch: Path)
             name, model = model_name(given), given
         if name in found:
             raise UserError(f"two models are called '{name}'; name one otherwise: OTHER={model}")
-        segmenter = Segmenter.load(exported(model, scratch / f"{name}.onnx"), replace(options))
+        segmenter = Segmenter.load(exported(model, scratch / f"{name}.onnx"), options)
         segmenter(np.zeros((64, 64, 3), np.uint8))  # what is wrong shows now, and the first request is not the slow one
         found[name] = segmenter
     return found
@@ -74,7 +73,7 @@ def exported(model: str, out: Path) -> Located:
 
 
 def model_entry(name: str, segmenter: Segmenter) -> dict[str, Any]:
-    """What is told of a model, as JSON."""
+    """A model as JSON, for the page and for `/v1/models`."""
     return {
         "name": name,
         "classes": list(segmenter.classes.names),

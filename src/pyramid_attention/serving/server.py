@@ -62,7 +62,7 @@ def serve(
         http=_Protocol,
         ws="none",
         log_config=None,
-        log_level="error",  # what clients get wrong, they are told; a log of it would be theirs to fill
+        log_level="error",  # answers say what clients get wrong; a log of it would be theirs to fill
         access_log=False,
         server_header=False,
         proxy_headers=False,

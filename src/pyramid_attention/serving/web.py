@@ -106,7 +106,7 @@ def _fetch_runtime(place: Path, wanted: Sequence[str]) -> str | None:
         return f"npm has not fetched {RUNTIME} within {NPM_SECONDS} s"
     packed = place / f"{RUNTIME}-{RUNTIME_VERSION}.tgz"
     if done.returncode or not packed.is_file():
-        return f"npm cannot fetch {RUNTIME}: {(done.stderr.strip() or 'no reason is told').splitlines()[-1]}"
+        return f"npm cannot fetch {RUNTIME}: {(done.stderr.strip() or 'it gives no reason').splitlines()[-1]}"
     (place / "runtime").mkdir()
     with tarfile.open(packed) as archive:
         for file in wanted:

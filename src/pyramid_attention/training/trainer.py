@@ -118,7 +118,7 @@ def build_trainer(folder: Path, train: TrainRecipe, device: torch.device, callba
 
 @contextmanager
 def _writer_silent() -> Iterator[None]:
-    """Keep TensorBoard's thread from printing why it could not write; the training is told, and ends of it."""
+    """Keep TensorBoard's thread from printing why it could not write; the training meets the same fault."""
     before = threading.excepthook
     threading.excepthook = lambda fault: None if isinstance(fault.exc_value, OSError) else before(fault)
     try:

@@ -1,4 +1,4 @@
-"""What the user is told where an engine cannot go on; the same for every engine."""
+"""What an engine says where it cannot go on; the same for every engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The PyTorch engine: a SegmentationModel on the CPU, a CUDA device or Apple's MPS; in full fp32 unless told."""
+"""The PyTorch engine: a SegmentationModel on the CPU, a CUDA device or Apple's MPS; in full fp32 by default."""
 
 from __future__ import annotations
 

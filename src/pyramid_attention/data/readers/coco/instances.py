@@ -57,10 +57,10 @@ def read(tree: Tree) -> Dataset:
         outlines = _outlines(path, data, images, found, overhang)
         used |= {outline.category for listed in outlines.values() for outline in listed}
         splits[split] = [
-            CocoSample(photo.name, photo.image, path, photo.size, tuple(outlines[i]), labels)
-            for i, photo in sorted(images.items(), key=lambda item: item[1].name)
+            CocoSample(on_disk.name, on_disk.image, path, on_disk.size, tuple(outlines[i]), labels)
+            for i, on_disk in sorted(images.items(), key=lambda item: item[1].name)
         ]
-        bare = [photo.name for i, photo in images.items() if not outlines[i]]
+        bare = [on_disk.name for i, on_disk in images.items() if not outlines[i]]
         if bare:
             found.notes.append(f"{len(bare)} images of {path} show no object and are all background ({few(bare)})")
     names, by_category = background_first(found.classes(used))
@@ -91,18 +91,18 @@ def _outlines(
         if not isinstance(image, int | str) or image not in listed:
             homeless.append(key)
             continue
-        photo = images.get(image)
-        if photo is None:
-            continue  # not on disk, of which a note tells
+        on_disk = images.get(image)
+        if on_disk is None:
+            continue  # a note says so
         if type(category) is not int or category not in found.categories:
             undeclared[repr(category)].append(key)
         elif not entry.get("segmentation"):
             bare.append(key)
         else:
             try:
-                parts = _parts(entry["segmentation"], photo, overhang)
+                parts = _parts(entry["segmentation"], on_disk, overhang)
             except ValueError as error:
-                found.problems.append(f"{path}: annotation {key} of {photo.name} {error}; draw it again or remove it")
+                found.problems.append(f"{path}: annotation {key} of {on_disk.name} {error}; draw it again or remove it")
             else:
                 outlines[image].append(Outline(category, bool(entry.get("iscrowd")), parts))
     for category, keys in undeclared.items():
@@ -123,10 +123,10 @@ def _outlines(
     return outlines
 
 
-def _parts(segmentation: Any, photo: Image, overhang: Overhang) -> list[array[float]] | dict[str, Any]:
+def _parts(segmentation: Any, on_disk: Image, overhang: Overhang) -> list[array[float]] | dict[str, Any]:
     """What `Outline` keeps of an annotation's segmentation; a `ValueError` says what is wrong with it."""
     if isinstance(segmentation, dict):
-        return _run_lengths(segmentation, photo)
+        return _run_lengths(segmentation, on_disk)
     if not isinstance(segmentation, list):
         raise ValueError("has a segmentation that is neither polygons nor run lengths")
     parts = []
@@ -142,21 +142,23 @@ def _parts(segmentation: Any, photo: Image, overhang: Overhang) -> list[array[fl
         box = min(columns), min(rows), max(columns), max(rows)
         if max(map(abs, box)) > FARTHEST:
             row = array("d", within_reach(as_points(row)).ravel().tolist())
-        if photo.size is not None:
-            overhang.see(photo.name, box, photo.size[1], photo.size[0])
+        if on_disk.size is not None:
+            overhang.see(on_disk.name, box, on_disk.size[1], on_disk.size[0])
         parts.append(row)
     return parts
 
 
-def _run_lengths(segmentation: dict[str, Any], photo: Image) -> dict[str, Any]:
+def _run_lengths(segmentation: dict[str, Any], on_disk: Image) -> dict[str, Any]:
     """Run lengths, compressed; checked here, for pycocotools fills a mask that they do not cover with anything."""
     from pycocotools import mask as rle
 
     size, counts = segmentation.get("size"), segmentation.get("counts")
     if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
         raise ValueError(f"has run lengths of the size {size!r}")
-    if photo.size is not None and tuple(size) != photo.size:
-        raise ValueError(f"has run lengths for {size[1]}×{size[0]} pixels, its image {photo.size[1]}×{photo.size[0]}")
+    if on_disk.size is not None and tuple(size) != on_disk.size:
+        raise ValueError(
+            f"has run lengths for {size[1]}×{size[0]} pixels, its image {on_disk.size[1]}×{on_disk.size[0]}"
+        )
     runs = coco_counts(counts) if isinstance(counts, str) else counts
     if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):
         raise ValueError("has run lengths that are no counts")

@@ -76,15 +76,15 @@ def _samples(
     bare = dict(images)
     for entry in annotations:
         image, name, segments = entry.get("image_id"), entry.get("file_name"), entry.get("segments_info")
-        photo = images.get(image) if isinstance(image, int | str) else None
-        if photo is None:
-            continue  # not on disk, of which a note tells
+        on_disk = images.get(image) if isinstance(image, int | str) else None
+        if on_disk is None:
+            continue  # a note says so
         bare.pop(image, None)
         if not isinstance(name, str) or not isinstance(segments, list):
-            found.problems.append(f"{path}: the annotation of {photo.name} has no file_name or segments_info; add it")
+            found.problems.append(f"{path}: the annotation of {on_disk.name} has no file_name or segments_info; add it")
         elif image in samples:
             found.problems.append(
-                f"{path}: {photo.image} has two masks, {samples[image].mask.name} and {name}; remove one"
+                f"{path}: {on_disk.image} has two masks, {samples[image].mask.name} and {name}; remove one"
             )
         elif not tree.has(f"{place}/{name}"):
             absent.append(name)
@@ -105,9 +105,9 @@ def _samples(
                 )
                 continue
             known: dict[int, int] = dict(zip(ids, categories, strict=True))
-            samples[image] = PanopticSample(photo.name, photo.image, folder / name, known, labels)
+            samples[image] = PanopticSample(on_disk.name, on_disk.image, folder / name, known, labels)
     found.left_out(absent, len(images), f"have no mask in {folder}")
-    found.left_out([photo.name for photo in bare.values()], len(images), f"have no annotation in {path}")
+    found.left_out([on_disk.name for on_disk in bare.values()], len(images), f"have no annotation in {path}")
     return sorted(samples.values(), key=lambda sample: sample.name)
 
 
