@@ -269,6 +269,28 @@ def test_a_real_scene_has_its_eight_bands() -> None:
     assert math.isclose(scene.place.resolution()[0], scene.place.resolution()[1], rel_tol=0.5)
 
 
+def test_pages_that_follow_each_other_in_a_circle_are_refused(tmp_path: Path) -> None:
+    for page in values("uint8", 3):
+        tifffile.imwrite(tmp_path / "a.btf", page, append=True, bigtiff=False)
+    assert open_raster(tmp_path / "a.btf").height == 37
+    content = bytearray((tmp_path / "a.btf").read_bytes())
+    with tifffile.TiffFile(tmp_path / "a.btf") as file:
+        first, end = file.pages[0].offset, file.pages.next_page_offset
+    content[end : end + 4] = first.to_bytes(4, "little")
+    (tmp_path / "a.btf").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.btf is damaged or no TIFF \(a page follows itself\)"):
+        open_raster(tmp_path / "a.btf")
+
+
+def test_a_header_that_gdal_complains_of_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = geotiff(tmp_path / "a.tif", values("uint8", 3))
+    for error in (rasterio._err.CPLE_AppDefinedError(1, 1, "custom tag 0"), rasterio.errors.CRSError("no CRS")):
+        with monkeypatch.context() as patch:
+            patch.setattr(rasterio, "open", lambda path, error=error: (_ for _ in ()).throw(error))
+            with pytest.raises(UserError, match=r"a\.tif cannot be opened as a raster"):
+                open_raster(path)
+
+
 def test_what_libraries_say_of_a_damaged_raster_does_not_reach_stderr(tmp_path: Path) -> None:
     """In a process of its own: here, pytest takes the logs."""
     tifffile.imwrite(tmp_path / "a.ome.tif", values("uint8", 3), ome=True, metadata={"axes": "CYX"})

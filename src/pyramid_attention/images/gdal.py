@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
@@ -22,6 +23,8 @@ from ..errors import UserError
 from .raster import Place, Span, supported_dtype
 
 RGB = ("red", "green", "blue")
+FAULTS = (RasterioError, CPLE_BaseError)
+"""What reading a damaged file raises."""
 
 os.environ.setdefault("CPL_LOG", os.devnull)  # where GDAL prints its warnings, which name no file: stderr by default
 
@@ -63,12 +66,17 @@ class GdalRaster:
         self.path = path
         self._lock = threading.Lock()
         try:
-            with warnings.catch_warnings():
+            with rasterio.Env(), warnings.catch_warnings():  # which says where the tables of coordinate systems are
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 self._file = rasterio.open(path)
-        except RasterioError as error:
+                self._read_header(as_ids)
+        except (UserError, MemoryError):
+            raise
+        except Exception as error:  # rasterio raises whatever a damaged header leads to
             raise UserError(f"{path} cannot be opened as a raster ({_first_line(error)}); check the file") from error
-        file = self._file
+
+    def _read_header(self, as_ids: bool) -> None:
+        file, path = self._file, self.path
         types = sorted(set(file.dtypes))
         if len(types) > 1:
             self._file.close()
@@ -114,7 +122,7 @@ class GdalRaster:
         try:
             with self._lock:
                 values: NDArray[Any] = self._file.read(indices, window=_window(rows, columns))
-        except RasterioError as error:
+        except FAULTS as error:
             raise UserError(
                 f"{self.path} is damaged in rows {rows[0]} to {rows[1]}, columns {columns[0]} to {columns[1]}"
                 f" ({_first_line(error.__cause__ or error)})"
@@ -128,7 +136,7 @@ class GdalRaster:
         try:
             with self._lock:
                 mask: NDArray[np.bool_] = self._file.dataset_mask(window=_window(rows, columns)) > 0
-        except RasterioError as error:
+        except FAULTS as error:
             raise UserError(f"the mask of {self.path} is damaged ({_first_line(error)})") from error
         if self.dtype == np.float32:
             mask &= ~np.isnan(self.read(rows, columns)).any(axis=2)

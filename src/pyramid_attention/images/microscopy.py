@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import struct
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ def open_tiff(path: Path) -> StoredRaster:
     """
     try:
         with tifffile.TiffFile(path) as file:
+            _refuse_circle(file)
             series = file.series[0]
             axes, names = series.axes.replace("Q", "").replace("I", "Z"), _ome_names(file.ome_metadata)
             store = tifffile.imread(path, aszarr=True, series=0, level=0)
@@ -33,6 +36,26 @@ def open_tiff(path: Path) -> StoredRaster:
     if not isinstance(array, zarr.Array):
         array = array["0"]
     return StoredRaster(path, array, axes, names)
+
+
+def _refuse_circle(file: tifffile.TiffFile) -> None:
+    """Check that the pages of a file end; tifffile would follow a circle for hours.
+
+    Raises:
+        ValueError: a page follows itself.
+    """
+    tiff, handle = file.tiff, file.filehandle
+    followed: set[int] = set()
+    offset = file.pages.first.offset
+    while offset:
+        if offset in followed:
+            raise ValueError("a page follows itself")
+        followed.add(offset)
+        handle.seek(offset)
+        (count,) = struct.unpack(tiff.tagnoformat, handle.read(tiff.tagnosize))
+        handle.seek(count * tiff.tagsize, os.SEEK_CUR)
+        following = handle.read(tiff.offsetsize)
+        (offset,) = struct.unpack(tiff.offsetformat, following) if len(following) == tiff.offsetsize else (0,)
 
 
 def _ome_names(metadata: str | None) -> list[str]:
