@@ -64,6 +64,15 @@ def test_a_model_that_nothing_here_can_run_is_an_extra_to_be_installed(model, mo
     assert "the engine torch needs torch, which is not installed; get it with: pip" in capsys.readouterr().err
 
 
+def test_operations_are_those_of_the_image_that_the_network_is_given(model):
+    network = load_model(model)
+    expected = measure_cost(network, (256, 512)).flops
+    for saved in (model, model / "model.onnx"):
+        assert bench._flops(Segmenter.load(saved, max_size=512), (1024, 2048)) == pytest.approx(expected)
+        assert bench._flops(Segmenter.load(saved, tile=256), (256, 512)) is None
+        assert bench._flops(Segmenter.load(saved, tta=True), (256, 512)) is None
+
+
 def test_engines_that_can_run_a_model(model, monkeypatch):
     assert engines_for(model) == ["torch"]
     assert engines_for(model / "model.onnx") == ["onnxruntime", "openvino"]

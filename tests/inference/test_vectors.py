@@ -121,6 +121,8 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
         write_polygons(tmp_path / "a.kml", LABELS, CLASSES)
     with pytest.raises(UserError, match="min_area=-1"):
         write_polygons(tmp_path / "a.gpkg", LABELS, CLASSES, min_area=-1)
+    with pytest.raises(UserError, match="min_area=inf"):
+        write_polygons(tmp_path / "a.gpkg", LABELS, CLASSES, min_area=float("inf"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no limits of a process")

@@ -114,6 +114,8 @@ def test_a_key_is_wanted_with_everything_but_the_page_and_health(segmenter: Segm
 def test_a_limit_lets_something_through(field: str) -> None:
     with pytest.raises(UserError, match=f"{field}= must be above 0"):
         Limits(**{field: 0})
+    with pytest.raises(UserError, match=f"{field}= must be above 0 and finite, not inf"):
+        Limits(**{field: float("inf")})
 
 
 def test_an_image_waits_shorter_than_its_request() -> None:

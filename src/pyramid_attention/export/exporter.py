@@ -79,7 +79,7 @@ def export(
         raise UserError("8 bits are calibrated and measured on images with masks: name them, calibrate=DATA")
     if calibrate is not None and not int8:
         raise UserError("calibrate= is for int8=True; add it, or leave both out")
-    if max_loss < 0:
+    if not max_loss >= 0:
         raise UserError(f"max_loss= is a number of percentage points of mIoU, 0 or more, not {max_loss}")
     if max_size is not None and max_size < MIN_SIDE:
         raise UserError(f"max_size= is a number of pixels, {MIN_SIDE} or more, not {max_size}")

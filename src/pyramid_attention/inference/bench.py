@@ -39,7 +39,7 @@ class Measurement:
         throughput: images a second, `BATCH` at a time.
         memory: the largest of the process, in bytes.
         flops: of the network for an image, convolutions counted directly, one multiply-add as 2; None where the model
-            does not say.
+            does not say, or an image goes through it by tiles or by several views.
         peak: operations a second of the fastest matrix product.
         cores: that were used.
     """
@@ -162,10 +162,16 @@ def peak_memory() -> int:
 
 
 def _flops(segmenter: Segmenter, size: tuple[int, int]) -> float | None:
-    network = getattr(segmenter.engine, "network", None)
-    if network is not None:
-        from ..models.cost import measure_cost
+    """Operations for an image as the network is given it; None where it is given several, or nobody knows."""
+    plan = segmenter.plan(*size)
+    if plan.tiled or segmenter.options.tta:
+        return None
+    if segmenter.info.flops is not None:
+        return segmenter.info.flops.of(*plan.resized)
+    if "torch" not in sys.modules:
+        return None
+    from ..models.cost import measure_cost
+    from .engines.torch import TorchEngine
 
-        return float(measure_cost(network, size).flops)
-    counted = segmenter.info.flops
-    return None if counted is None else counted.of(*size)
+    engine = segmenter.engine
+    return float(measure_cost(engine.network, plan.resized).flops) if isinstance(engine, TorchEngine) else None

@@ -50,7 +50,7 @@ def write_polygons(
     """
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(f"polygons are written as {', '.join(SUFFIXES)}, not as {path.name}")
-    if min_area < 0:
+    if not 0 <= min_area < np.inf:
         raise UserError(f"min_area={min_area} is an area, 0 or more")
     unit = (
         1.0 if place is None else abs(place.transform[0] * place.transform[4] - place.transform[1] * place.transform[3])

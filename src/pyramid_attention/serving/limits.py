@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -37,8 +38,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in ("max_bytes", "max_pixels", "timeout", "queue", "batch"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"{name}= must be above 0, not {getattr(self, name)}")
+            if not 0 < vars(self)[name] < math.inf:
+                raise UserError(f"{name}= must be above 0 and finite, not {vars(self)[name]}")
         if not 0 <= self.wait < self.timeout:
             raise UserError(f"wait= is a number of seconds from 0 to below timeout={self.timeout:g}, not {self.wait:g}")
 
