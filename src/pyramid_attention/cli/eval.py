@@ -9,14 +9,14 @@ import typer
 
 from ..data import Reading
 from ..inference import DEFAULT_MODEL, SegmenterOptions
-from .options import Format, Model, with_data_options, with_segmenter_options
+from .options import Format, Models, with_data_options, with_segmenter_options
 
 
 @with_segmenter_options
 @with_data_options
 def evaluate(
     data: Annotated[str, typer.Argument(metavar="DATA", help="The data set's folder, or the word 'shapes'.")],
-    model: Model = DEFAULT_MODEL,
+    model: Models = None,
     split: Annotated[str, typer.Option(help="Which of the data set's splits.")] = "val",
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all metrics to a JSON file.")] = None,
     report: Annotated[
@@ -33,7 +33,7 @@ def evaluate(
 ) -> None:
     """Compare a model's predictions with the masks of DATA.
 
-    Pixel by pixel, each image at its own size.
+    Pixel by pixel, each image at its own size. Of several models also what they gain over the best of them.
     """
     from rich import box
     from rich.console import Console
@@ -44,14 +44,17 @@ def evaluate(
     from ..files import result_file
     from ..inference import Segmenter
     from ..report.progress import progress
-    from ..report.tables import class_table, summary_rows
+    from ..report.tables import class_table, gain_rows, summary_rows
 
-    segmenter = Segmenter.load(model, options)
+    models = model or [DEFAULT_MODEL]
+    segmenter = Segmenter.load(models, options)
     dataset = open_as_trained(data, segmenter.info, format, reading)
     samples = dataset.split(split)
     with result_file(json) as numbers:
-        with progress(f"evaluating {split}", len(samples)) as advance:
+        alone = models if len(models) > 1 else []
+        with progress(f"evaluating {split}", len(samples) * (1 + len(alone))) as advance:
             result = evaluate_model(dataset, segmenter, split, boundary=boundary, report=report, on_sample=advance)
+            members = [evaluate_model(dataset, one, split, options, on_sample=advance).metrics() for one in alone]
         if numbers is not None:
             result.save_json(numbers)
 
@@ -64,6 +67,6 @@ def evaluate(
         table.add_row(*row)
     console = Console()
     console.print(table)
-    for title, number in summary_rows(metrics):
+    for title, number in [*summary_rows(metrics), *gain_rows(metrics, members)]:
         console.print(f"{title:<24}{number:>8}", highlight=False)
     console.print(f"{metrics['images']:,} images, {metrics['pixels']:,} labelled pixels", highlight=False)

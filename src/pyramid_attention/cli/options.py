@@ -26,6 +26,15 @@ Model = Annotated[
         help=f"The model: {DEFAULT_MODEL}, a run or model folder, an .onnx file, or 'owner/name' on the hub.",
     ),
 ]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="M",
+        help=f"The model: {DEFAULT_MODEL}, a run or model folder, an .onnx file, or 'owner/name' on the hub. Several,"
+        " each with a --model of its own, are averaged.",
+    ),
+]
 Fields = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A recipe field: train.epochs=5. Repeatable.")
 ]

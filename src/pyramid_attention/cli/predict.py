@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..inference import DEFAULT_MODEL, SegmenterOptions
-from .options import Model, with_segmenter_options
+from .options import Models, with_segmenter_options
 
 
 @with_segmenter_options
@@ -22,7 +22,7 @@ def predict(
             " image); a camera by its address (rtsp://host/stream, camera:0).",
         ),
     ],
-    model: Model = DEFAULT_MODEL,
+    model: Models = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the results.")] = Path("predictions"),
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also write the classes' colours over the image, with a legend.")
@@ -101,7 +101,7 @@ def predict(
     planned = None if submission is None else plan_submission(submission, inputs, out, max_pixels=max_pixels)
     source = find_images(inputs, out, max_pixels=max_pixels) if planned is None else planned.source
     videos = VideoOptions(draw=steady_overlay(), label_maps=label_maps, every=every, smooth=smooth)
-    segmenter = Segmenter.load(model, options)
+    segmenter = Segmenter.load(model or DEFAULT_MODEL, options)
     with progress("segmenting", steps(source, videos)) as advance:
         if planned is not None:
             summary = planned.make(segmenter, resume=resume, overwrite=overwrite, on_done=advance)

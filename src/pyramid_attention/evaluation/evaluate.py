@@ -121,7 +121,7 @@ def as_trained(dataset: Dataset, segmenter: Segmenter) -> Dataset:
 
 def evaluate(
     data: str | Path | Dataset,
-    model: Model | Segmenter | SegmentationModel = DEFAULT_MODEL,
+    model: Model | Sequence[Model] | Segmenter | SegmentationModel = DEFAULT_MODEL,
     split: str = "val",
     options: SegmenterOptions | None = None,
     *,
@@ -166,12 +166,14 @@ def evaluate(
 
 
 def _segmenter(
-    model: Model | Segmenter | SegmentationModel, options: SegmenterOptions | None, fields: dict[str, Any]
+    model: Model | Sequence[Model] | Segmenter | SegmentationModel,
+    options: SegmenterOptions | None,
+    fields: dict[str, Any],
 ) -> Segmenter:
     if isinstance(model, Segmenter):
         if options is not None or fields:
             raise UserError("a Segmenter has options of its own; give them to it, or evaluate a model")
         return model
-    if isinstance(model, (str, os.PathLike, Located)):
+    if isinstance(model, (str, os.PathLike, Located, Sequence)):
         return Segmenter.load(model, options, **fields)
     return Segmenter(model, options, **fields)

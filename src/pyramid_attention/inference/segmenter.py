@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..artifacts import Model, ModelInfo
+from ..artifacts import Located, Model, ModelInfo
 from ..classes import ClassTable
 from ..images import ImageReader, as_reader, open_image
 from .engines import Engine, load_engine
@@ -78,7 +78,7 @@ class Segmenter:
     @classmethod
     def load(
         cls,
-        model: Model = DEFAULT_MODEL,
+        model: Model | Sequence[Model] = DEFAULT_MODEL,
         options: SegmenterOptions | None = None,
         **fields: Any,
     ) -> Segmenter:
@@ -86,7 +86,7 @@ class Segmenter:
 
         Args:
             model: which; a name is that of a packaged model ("pan-street", the default) or one on the hub
-                ("owner/name").
+                ("owner/name"). Several of the same classes are an ensemble: their probabilities are averaged.
             options: how it is run.
             fields: single fields of `SegmenterOptions`, in place of those of `options`: `device="cpu"`, `tta=True`.
 
@@ -95,7 +95,13 @@ class Segmenter:
             MissingExtra: the engine is not installed.
         """
         options = SegmenterOptions.of(options, fields)
-        return cls(load_engine(model, options), options)
+        models = [model] if isinstance(model, (str, os.PathLike, Located)) else list(model)
+        engines = [load_engine(one, options) for one in models]
+        if len(engines) == 1:
+            return cls(engines[0], options)
+        from .ensemble import EnsembleEngine
+
+        return cls(EnsembleEngine(engines), options)
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -21,6 +21,16 @@ LEAST = 1e-12
 """The smallest mean probability that is distinguished from none."""
 
 
+def probabilities_at(plan: Plan, logits: NDArray[np.float32], grid: tuple[int, ...]) -> NDArray[np.float32]:
+    """The softmax of logits N×C×h×w of a plan, brought to a grid of other h×w bilinearly first."""
+    rows, columns = plan.axes(logits.shape[2:], grid)
+    probabilities = np.stack([interpolate(one, rows, columns) for one in logits])
+    probabilities -= probabilities.max(axis=1, keepdims=True)
+    np.exp(probabilities, out=probabilities)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return probabilities
+
+
 class AugmentedEngine:
     """An engine that runs another on all of `SCALES`, each as it is and mirrored."""
 
@@ -55,12 +65,7 @@ class AugmentedEngine:
 
         def view(images: NDArray[np.uint8]) -> NDArray[np.float32]:
             logits = self.engine(pad(images, self.info.size_divisor))
-            rows, columns = plan.axes(logits.shape[2:], grid or logits.shape[2:])
-            probabilities = np.stack([interpolate(one, rows, columns) for one in logits])
-            probabilities -= probabilities.max(axis=1, keepdims=True)
-            np.exp(probabilities, out=probabilities)
-            probabilities /= probabilities.sum(axis=1, keepdims=True)
-            return probabilities
+            return probabilities_at(plan, logits, grid or logits.shape[2:])
 
         # First mirror, last mirror back: so a mirrored image gives the mirrored result to the bit.
         return view(scaled) + view(scaled[:, :, ::-1])[..., ::-1]

@@ -35,6 +35,16 @@ def summary_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(title, percent(metrics[key])) for key, title in SUMMARY.items() if key in metrics]
 
 
+def gain_rows(metrics: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """What an ensemble gains over the best of its members, each with its title; nothing where there are no members."""
+    known = [own["miou"] for own in members if own["miou"] is not None]
+    if metrics["miou"] is None or not known:
+        return []
+    best = max(known)
+    gain = f"{100 * (metrics['miou'] - best):+.2f}"
+    return [(f"best of {len(members)} members", percent(best)), ("gain, points of mIoU", gain)]
+
+
 def markdown(rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown: the first row is its head; the first column is aligned to the left, others to the right."""
     rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
