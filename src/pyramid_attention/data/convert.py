@@ -106,7 +106,8 @@ def _marker(dataset: Dataset, destination: Path, splits: Mapping[str, Sequence[S
     """What tells this conversion from others."""
     source = None if dataset.root is None else dataset.root.resolve()
     place = Path(os.path.realpath(destination))  # a link to itself fails when the folder is made
-    if source is not None and (place.is_relative_to(source) or source.is_relative_to(place)):
+    folder = source if source is None or source.is_dir() else source.parent  # that of a manifest
+    if folder is not None and (place.is_relative_to(folder) or folder.is_relative_to(place)):
         raise UserError(f"{destination} and {dataset.root} lie in one another; choose a folder beside the data set")
     members = sorted(f"{name}/{sample.name}" for name, samples in splits.items() for sample in samples)
     return {

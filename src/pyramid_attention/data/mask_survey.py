@@ -90,7 +90,7 @@ class Masks(Generic[Mask]):
     """The masks of a data set as read: which values they hold.
 
     Args:
-        root: the data set's folder, for messages.
+        root: the data set's folder or manifest, for messages.
         masks: files, or whatever else holds a mask; of more than `READ` that show one object each only some are read.
         read: reads one.
         objects: whether they show one object each.
@@ -106,7 +106,7 @@ class Masks(Generic[Mask]):
         read: Callable[[Mask], MaskValues],
         objects: bool = False,
     ) -> None:
-        self.root = root
+        self.root = root if root.is_dir() else root.parent
         self.files = masks[:: -(-len(masks) // READ)] if objects else masks
         with ThreadPoolExecutor(max_workers=4) as pool:
             surveys = pool.map(lambda mask: _survey(partial(read, mask)), self.files)
