@@ -339,6 +339,17 @@ def test_without_val_the_command_makes_one(tmp_path: Path) -> None:
     assert advice.command == "pan data convert set/ set-split --format folder --val 0.2"
 
 
+def test_the_copy_that_is_suggested_lies_beside_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = name_classes(tmp_path / "set", "ground", "cat")
+    plant(root, "train", "a", make_image(0))
+    (root / "list.csv").touch()
+    monkeypatch.chdir(root)
+    inspection = inspect_dataset(open_dataset(root))
+    for data in (".", "list.csv", str(root / "list.csv")):
+        words = shlex.split(suggest(inspection, CROPS, data).command)
+        assert words[:5] == ["pan", "data", "convert", data, str(tmp_path / "set-split")]
+
+
 @pytest.mark.parametrize(
     ("format", "names", "splits", "command"),
     [

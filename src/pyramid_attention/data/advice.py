@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,9 @@ def suggest(
     )
     named = [data, *(["--format", format] if format is not None else []), *option_words(reading)]
     if val_split is None:
-        words = ["pan", "data", "convert", data, f"{data.rstrip('/')}-split", *named[1:], "--val", "0.2"]
+        folder = Path(data).parent if Path(data).is_file() else Path(data)  # a manifest is copied from its folder
+        beside = folder if folder.name.strip(".") else folder.resolve()
+        words = ["pan", "data", "convert", data, f"{beside}-split", *named[1:], "--val", "0.2"]
     else:
         words = ["pan", "train", *named, "--recipe", recipe]
         if (height, width) != crops[recipe]:
