@@ -29,25 +29,23 @@ import torch
 import yaml
 
 from pyramid_attention import evaluate, train
+from pyramid_attention.data import open_dataset
 from pyramid_attention.training.processes import is_first
+from pyramid_attention.training.trainer import PRECISIONS
 
 STEPS, ROUNDS = 20, 3
 
 
+if os.environ.get("EXACT"):  # in the processes of a run, which import this file, too
+    PRECISIONS["fp32"] = "64-true"
+
+
 class Losses(pl.Callback):
-    """Writes the losses of the first steps; with `mirrored`, the images of each batch come in the opposite order.
+    """Writes the losses of the first steps."""
 
-    That changes the order in which floats are added up and nothing else: how far its losses move is the noise.
-    """
-
-    def __init__(self, path: Path, mirrored: bool) -> None:
-        self.path, self.mirrored = path, mirrored
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.losses: list[float] = []
-
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> None:
-        if self.mirrored:
-            for tensor in batch.values():
-                tensor.copy_(tensor.flip(0))
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         self.losses.append(float(outputs["loss"]))
@@ -60,11 +58,11 @@ def command(data: str, run: Path, fields: list[str], *more: str, launcher: tuple
     return [*(launcher or (sys.executable,)), __file__, "run", data, str(run), *fields, *more]
 
 
-def finish(command: list[str], cores: str = "1") -> None:
+def finish(command: list[str], **environment: str) -> None:
     """Do a run, unless it is done."""
     run = Path(command[command.index("run") + 2])
     if not (run / "metrics.json").exists():
-        subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": cores})
+        subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1", **environment})
 
 
 def losses(run: Path) -> list[float]:
@@ -90,26 +88,31 @@ def equality(data: str, folder: Path, fields: list[str]) -> None:
     """One process beside two, started by us and by torchrun."""
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     two = [*fields, "train.devices=2"]
+    short = [*fields, "train.epochs=1"]
     finish(command(data, folder / "one", fields))
-    finish(command(data, folder / "mirrored", fields, "--mirrored"))
     finish(command(data, folder / "two", two))
     finish(command(data, folder / "torchrun", fields, launcher=torchrun))
-    one = losses(folder / "one")
-    print(
-        "| run | loss of step 1, 10, 20: difference to one process | largest of 20 steps | mIoU after the last epoch |"
-    )
-    print("|---|---|---|---|")
-    print(f"| one | – | – | {last_miou(folder / 'one'):.2%} |")
-    for name in ("two", "torchrun", "mirrored"):
-        apart = [abs(a - b) for a, b in zip(losses(folder / name), one, strict=True)]
+    finish(command(data, folder / "channels_last", [*fields, "train.channels_last=true"]))
+    finish(command(data, folder / "one-double", short), EXACT="1")
+    finish(command(data, folder / "two-double", [*short, "train.devices=2"]), EXACT="1")
+    print("| run | beside | loss of step 1, 10, 20: difference | largest of 20 steps | mIoU of both |")
+    print("|---|---|---|---|---|")
+    for name, other in (
+        ("two-double", "one-double"),
+        ("two", "one"),
+        ("torchrun", "one"),
+        ("channels_last", "one"),
+    ):
+        apart = [abs(a - b) for a, b in zip(losses(folder / name), losses(folder / other), strict=True)]
         print(
-            f"| {name} | {apart[0]:.1e}, {apart[9]:.1e}, {apart[19]:.1e} | {max(apart):.1e} |"
-            f" {last_miou(folder / name):.2%} |"
+            f"| {name} | {other} | {apart[0]:.1e}, {apart[9]:.1e}, {apart[19]:.1e} | {max(apart):.1e} |"
+            f" {last_miou(folder / name):.2%}, {last_miou(folder / other):.2%} |"
         )
     print(f"torchrun's weights are those of two: {same_weights(folder / 'two', folder / 'torchrun')}")
     for name in ("one", "two"):
         shared = json.loads((folder / name / "metrics.json").read_text())["best"]
-        alone = evaluate(data, folder / name / "model", device="cpu").metrics()
+        options = yaml.safe_load((folder / name / "recipe.yaml").read_text())["data"]["options"]
+        alone = evaluate(open_dataset(data, **options), folder / name / "model", device="cpu").metrics()
         same = shared["confusion"] == alone["confusion"] and shared["miou"] == alone["miou"]
         print(f"{name}: validation while training {shared['miou']!r}, pan eval {alone['miou']!r}, equal: {same}")
 
@@ -146,7 +149,7 @@ def throughput(data: str, folder: Path, fields: list[str]) -> None:
     for number in range(ROUNDS):
         for name, cores, devices in (("two processes of one core", "1", 2), ("one process of two cores", "2", 1)):
             run = folder / f"{name.replace(' ', '-')}-{number}"
-            finish(command(data, run, [*fields, f"train.devices={devices}", "data.workers=0"]), cores)
+            finish(command(data, run, [*fields, f"train.devices={devices}", "data.workers=0"]), OMP_NUM_THREADS=cores)
             with open(run / "metrics.csv", newline="") as file:
                 rates[name] += [float(row["images_per_second"]) for row in csv.DictReader(file)][1:]
     for name, found in rates.items():
@@ -162,7 +165,6 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("fields", nargs="*")
     parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--mirrored", action="store_true")
     given = parser.parse_args()
     if given.what != "run":
         measure = {"equality": equality, "kill": kill, "throughput": throughput}[given.what]
@@ -170,7 +172,7 @@ def main() -> None:
         return
     given.folder.parent.mkdir(parents=True, exist_ok=True)
     fields = {name: yaml.safe_load(value) for name, _, value in (field.partition("=") for field in given.fields)}
-    callback = Losses(given.folder.with_suffix(".json"), given.mirrored)
+    callback = Losses(given.folder.with_suffix(".json"))
     train(given.data, callbacks=[callback], out=given.folder, resume=given.resume, device="cpu", fields=fields)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ..data import Reading
-from ..errors import require
+from ..errors import UserError, require
 from .options import Device, Fields, Format, given_fields, parse_fields, with_data_options
 
 
@@ -23,6 +23,10 @@ def train(
     ] = None,
     budget: Annotated[
         str | None, typer.Option(metavar="TIME", help="How long the run may take: 30m, 1h30m. It decides the epochs.")
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Cross-validate: K runs below RUN, each validated on another part; one table."),
     ] = None,
     fields: Fields = None,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run folder; by default runs/NAME.")] = None,
@@ -41,18 +45,27 @@ def train(
     from ..training.processes import find_launcher
 
     asked = {**given_fields(reading), **parse_fields(fields)}
+    if init is not None:
+        asked = {"model.init": init, **asked}
+    if folds is not None:
+        if budget is not None:
+            raise UserError("folds= and budget= do not go together; set train.epochs")
+        _cross_validate(data, folds, recipe, out=out, resume=resume, format=format, device=device, fields=asked)
+        return
     result = train_model(
-        data,
-        recipe,
-        out=out,
-        resume=resume,
-        format=format,
-        device=device,
-        budget=budget,
-        fields=asked if init is None else {"model.init": init, **asked},
+        data, recipe, out=out, resume=resume, format=format, device=device, budget=budget, fields=asked
     )
     launcher = find_launcher()
     if launcher is not None and launcher.global_rank() > 0:
         return  # the first process says it
     print(f"best: mIoU {result.best_miou:.2%} on '{result.val_split}' after epoch {result.best_epoch}")
     print(f"the model is in {result.model}, curves and samples in {result.folder}")
+
+
+def _cross_validate(data: str, folds: int, recipe: str | None, **how: Any) -> None:
+    from ..studies.folds import train_folds
+
+    result = train_folds(data, folds, recipe, **how)
+    print(result.table)
+    print(f"mIoU {result.mean:.2%} ± {100 * result.deviation:.2f} points over {folds} folds; all is in {result.folder}")
+    print(f"as one model:  pan predict IMAGE {' '.join(f'--model {run}' for run in result.runs)}")
