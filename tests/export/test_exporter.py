@@ -26,10 +26,13 @@ from pyramid_attention.export.folding import find_folding, fold
 from pyramid_attention.export.graph import Graph
 from pyramid_attention.export.int8 import Quantised, quantisable, quantise, spread
 from pyramid_attention.export.verify import Verification, verify
+from pyramid_attention.images import ArrayImage
 from pyramid_attention.inference import Segmenter
 from pyramid_attention.inference.engines.onnxruntime import choose_providers
 from pyramid_attention.inference.engines.pruning import keep_output
+from pyramid_attention.inference.explanation import explain
 from pyramid_attention.models import SegmentationModel, build_model
+from pyramid_attention.models.attention import attention_maps, class_of_channels
 from pyramid_attention.models.context.none import NoContext
 
 ENGINES = ("onnxruntime", "openvino")
@@ -530,3 +533,50 @@ def test_other_classes_than_the_models_are_refused(file, tmp_path):
 def test_images_are_spread_evenly():
     assert spread(list(range(10)), 4) == [0, 3, 6, 9]
     assert spread(list(range(3)), 10) == [0, 1, 2]
+
+
+@pytest.fixture(scope="module")
+def explaining(folder, tmp_path_factory) -> Path:
+    return export(folder, tmp_path_factory.mktemp("explaining") / "m.onnx", explain=True).path
+
+
+@pytest.mark.parametrize("size", [(64, 64), (57, 121)])
+def test_a_file_that_keeps_attention_gives_the_values_of_pytorch(folder, explaining, size):
+    network = load_model(folder).eval()
+    image = make_image(*size)
+    segmenter = Segmenter.load(explaining)
+    padded = segmenter.plan(*size).prepare(ArrayImage(image))
+    with torch.inference_mode():
+        expected = attention_maps(network, network.normalise(torch.from_numpy(padded[None])))
+    found = segmenter.engine.attention(padded[None])
+    assert found.keys() == expected.keys() == {"attention", "global", "channels_16", "channels_8", "channels_4"}
+    for name, values in found.items():
+        np.testing.assert_allclose(values, expected[name], atol=1e-5 * max(1, np.abs(values).max()))
+    assert segmenter.info.class_of_channels == tuple(class_of_channels(network).tolist())
+
+
+def test_keeping_attention_changes_no_label_and_the_network_can_be_had_back(folder, file, explaining):
+    image = make_image(60, 90)
+    np.testing.assert_array_equal(Segmenter.load(explaining)(image).labels, Segmenter.load(file)(image).labels)
+    assert Segmenter.load(file).engine.attention(image[None]) == {}
+    assert load_model(explaining).state_dict().keys() == load_model(folder).state_dict().keys()
+
+
+def test_attention_is_shown_without_pytorch(explaining, monkeypatch):
+    image = make_image(60, 90)
+    with_torch = explain(Segmenter.load(explaining), image, explaining)
+    monkeypatch.setattr("pyramid_attention.inference.explanation.is_installed", lambda name: False)
+    found = explain(Segmenter.load(explaining), image, explaining)
+    assert found.maps.keys() == with_torch.maps.keys() >= {"attention", "channels_4"}
+    assert list(found.class_of_channels) == list(with_torch.class_of_channels)
+    assert len(found.class_of_channels) == 16
+
+
+def test_attention_that_is_not_there_or_not_kept_in_8_bits_is_refused(folder, tmp_path):
+    with pytest.raises(
+        UserError, match=r"keeps FPA's attention and GAU's gates, and this network has none; leave it out"
+    ):
+        export(build_model("baseline", num_classes=2, backbone="test_resnet"), tmp_path / "m.onnx", explain=True)
+    with pytest.raises(UserError, match="which 8 bits do not; leave one out"):
+        export(folder, tmp_path / "m.onnx", explain=True, int8=True, calibrate="shapes")
+    assert not list(tmp_path.iterdir())

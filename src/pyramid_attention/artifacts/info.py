@@ -54,6 +54,8 @@ class ModelInfo:
         validation: the metrics on the validation split.
         provenance: what else is known of how the model came to be (converted or exported from what, how verified).
         flops: what the network costs, or None where it was not counted.
+        attention: names of the maps that an exported file keeps for `pan explain`.
+        class_of_channels: of such a file, the class for which each channel of the decoder counts most.
         library_version: of pyramid-attention, that wrote the model.
         weights_sha256: of the model's weights, in hexadecimal; None before they are written.
     """
@@ -70,6 +72,8 @@ class ModelInfo:
     validation: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     flops: Flops | None = None
+    attention: tuple[str, ...] = ()
+    class_of_channels: tuple[int, ...] = ()
     library_version: str = LIBRARY_VERSION
     weights_sha256: str | None = None
 
@@ -111,7 +115,8 @@ class ModelInfo:
             del data["format_version"]
             data["classes"] = None if data["classes"] is None else ClassTable.from_dict(data["classes"])
             data["flops"] = None if data["flops"] is None else Flops(**data["flops"])
-            data["mean"], data["std"] = tuple(data["mean"]), tuple(data["std"])
+            for name in ("mean", "std", "attention", "class_of_channels"):
+                data[name] = tuple(data.get(name, ()))
             return cls(**data)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
             raise UserError(

@@ -35,6 +35,9 @@ def export(
             " model was trained on.",
         ),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Keep the attention in the file, for pan explain without PyTorch.")
+    ] = False,
     web: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write a page that runs M in the browser, not a single file.")
     ] = None,
@@ -53,7 +56,7 @@ def export(
     before it is kept. Then: pan predict IMAGE --model FILE.
     """
     if web is not None:
-        _write_page(model, web, webgpu, only_web=not (int8 or calibrate or max_size or out))
+        _write_page(model, web, webgpu, only_web=not (int8 or calibrate or max_size or out or explain))
         return
     if webgpu:
         raise UserError("webgpu= is for web=; add --web DIR, or leave it out")
@@ -69,6 +72,7 @@ def export(
         reading=reading,
         max_loss=max_loss,
         max_size=max_size,
+        explain=explain,
         on_step=lambda line: print(f"{line} …", file=sys.stderr),
     )
     found = done.verification

@@ -21,6 +21,7 @@ from ..evaluation import open_as_trained
 from ..files import result_files
 from ..inference.options import MIN_SIDE
 from ..models import SegmentationModel
+from ..models.attention import class_of_channels
 from ..models.cost import measure_cost
 from .graph import build_graph
 from .int8 import Quantised, quantise
@@ -55,6 +56,7 @@ def export(
     reading: Reading | None = None,
     max_loss: float = MAX_LOSS,
     max_size: int | None = None,
+    explain: bool = False,
     on_step: Callable[[str], None] | None = None,
 ) -> Exported:
     """Write a trained model as one file.
@@ -69,6 +71,7 @@ def export(
         max_loss: percentage points of mIoU that may be lost by 8 bits.
         max_size: the longer side, in pixels, to which the Segmenter is to shrink larger images for this model; by
             default they stay as they are.
+        explain: the file keeps the network's attention, which `pan explain` shows without PyTorch.
         on_step: called with what is being done, a line at a time.
 
     Raises:
@@ -79,6 +82,8 @@ def export(
         raise UserError("8 bits are calibrated and measured on images with masks: name them, calibrate=DATA")
     if calibrate is not None and not int8:
         raise UserError("calibrate= is for int8=True; add it, or leave both out")
+    if explain and int8:
+        raise UserError("explain=True keeps attention as the network computes it, which 8 bits do not; leave one out")
     if not max_loss >= 0:
         raise UserError(f"max_loss= is a number of percentage points of mIoU, 0 or more, not {max_loss}")
     if max_size is not None and max_size < MIN_SIDE:
@@ -105,11 +110,13 @@ def export(
         max_size=max_size or info.max_size,
         provenance={**info.provenance, "source_sha256": info.weights_sha256},
         flops=count_flops(network),
+        class_of_channels=tuple(class_of_channels(network).tolist()) if explain and network.head is not None else (),
         library_version=LIBRARY_VERSION,
     )
     with result_files(path.parent, [path.name]) as place:
         tell("building the graph")
-        graph = build_graph(network, cheaper=not int8)
+        graph = build_graph(network, cheaper=not int8, explains=explain)
+        info = replace(info, attention=graph.attention)
         fp32 = place / "fp32.onnx"
         write_file(graph.model, fp32, info)
         tell("comparing it with the network")

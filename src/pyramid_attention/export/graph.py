@@ -20,6 +20,7 @@ from ..artifacts.onnx_file import INPUT, LABELS, SCORES
 from ..artifacts.onnx_weights import Folding, encode
 from ..errors import UserError
 from ..models import SegmentationModel
+from ..models.attention import attention_maps
 from .folding import find_folding, fold
 from .program import trace
 from .replacements import Purpose, replace_layers
@@ -38,9 +39,10 @@ class PixelsToLabels(nn.Module):
         network: is changed, so a copy nobody else uses.
         folding: of its layers.
         cheaper: compute the convolutions that gain by it with fewer multiplications.
+        explains: its attention comes out, too.
     """
 
-    def __init__(self, network: SegmentationModel, folding: Folding, cheaper: bool) -> None:
+    def __init__(self, network: SegmentationModel, folding: Folding, cheaper: bool, explains: bool) -> None:
         super().__init__()
         fold(network, folding)
         self.unscaled = folding.pixels is not None
@@ -50,20 +52,25 @@ class PixelsToLabels(nn.Module):
         for module in network.modules():
             if hasattr(module, "inplace"):  # in place on a part of a map becomes a copy of the whole in the graph
                 setattr(module, "inplace", False)  # noqa: B010  # not every module has it
-        self.network = network
+        self.network, self.explains = network, explains
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(network.mean).view(1, -1, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(network.std).view(1, -1, 1, 1) * 255)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """N×H×W×3 (uint8) → labels N×H×W (uint8), coarse logits N×C×h×w (float32)."""
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """N×H×W×3 (uint8) → labels N×H×W (uint8), coarse logits N×C×h×w (float32), attention in the order of its names.
+
+        What attention and logits have in common stands in the graph twice; a runtime computes it once.
+        """
         height, width = images.shape[1:3]
         pixels = images.permute(0, 3, 1, 2).float().contiguous() - self.mean
-        logits = self.network.coarse_logits(pixels if self.unscaled else pixels / self.std)
+        pixels = pixels if self.unscaled else pixels / self.std
+        logits = self.network.coarse_logits(pixels)
         extended = self.network.backbone.extended(height), self.network.backbone.extended(width)
         full = self.network.upsample(logits, extended)[..., :height, :width]
-        return full.argmax(dim=1).to(torch.uint8), logits
+        attention = attention_maps(self.network, pixels).values() if self.explains else ()
+        return full.argmax(dim=1).to(torch.uint8), logits, *attention
 
 
 class Graph(NamedTuple):
@@ -72,34 +79,49 @@ class Graph(NamedTuple):
     Attributes:
         model: the graph.
         training: what it takes to train the network again, see `onnx_weights.encode`.
+        attention: names of the attention maps that come out.
     """
 
     model: onnx.ModelProto
     training: dict[str, Any]
+    attention: tuple[str, ...] = ()
 
 
-def build_graph(network: SegmentationModel, cheaper: bool = True) -> Graph:
+def build_graph(network: SegmentationModel, cheaper: bool = True, explains: bool = False) -> Graph:
     """The ONNX graph of a network.
 
     Args:
         network: three channels in; stays as it is.
         cheaper: compute the convolutions that gain by it with fewer multiplications (see `winograd` and `narrow`); not
             for a graph that is to be quantised, whose products are cheap and whose precision is not enough.
+        explains: the network's attention comes out, too, by the names of `attention_maps`.
 
     Raises:
-        UserError: the network cannot be exported.
+        UserError: the network cannot be exported, or has no attention.
     """
     channels = network.backbone.in_channels
     if channels != 3:
         raise UserError(f"an exported model takes images in RGB, and this one {channels} channels")
     own = copy.deepcopy(network).cpu().eval()
     folding = find_folding(own)
-    whole = PixelsToLabels(copy.deepcopy(own), folding, cheaper).eval()
+    attention: list[str] = []
+    if explains:
+        with torch.inference_mode():
+            attention = list(attention_maps(own, torch.zeros(1, 3, 64, 64)))
+        if not attention:
+            raise UserError(
+                "explain=True keeps FPA's attention and GAU's gates, and this network has none; leave it out"
+            )
+    whole = PixelsToLabels(copy.deepcopy(own), folding, cheaper, explains).eval()
     try:
         with _quiet(), time_limit(TIME_LIMIT):
             program = trace(whole, torch.zeros(2, 64, 96, 3, dtype=torch.uint8), (1, 2))
             exported = torch.onnx.export(
-                program, input_names=[INPUT], output_names=[LABELS, SCORES], opset_version=OPSET, verbose=False
+                program,
+                input_names=[INPUT],
+                output_names=[LABELS, SCORES, *attention],
+                opset_version=OPSET,
+                verbose=False,
             )
     except (Exception, TimeIsUp) as error:  # the exporter fails in as many ways as there are networks
         cause: BaseException = error
@@ -116,7 +138,7 @@ def build_graph(network: SegmentationModel, cheaper: bool = True) -> Graph:
     assert exported is not None
     model = exported.model_proto
     _tidy(model, network.num_classes)
-    return Graph(model, encode(own, folding, whole.folded, model))
+    return Graph(model, encode(own, folding, whole.folded, model), tuple(attention))
 
 
 def _tidy(model: onnx.ModelProto, classes: int) -> None:
@@ -128,12 +150,16 @@ def _tidy(model: onnx.ModelProto, classes: int) -> None:
         del node.metadata_props[:]
     del model.graph.metadata_props[:]
     model.graph.name = "pyramid-attention"
-    sizes = {
+    sizes: dict[str, tuple[str | int, ...]] = {
         INPUT: ("batch", "height", "width", 3),
         LABELS: ("batch", "height", "width"),
         SCORES: ("batch", classes, "score_height", "score_width"),
     }
     ours = [dim.dim_param for dim in model.graph.input[0].type.tensor_type.shape.dim]
+    for value in model.graph.output[2:]:  # maps of channels, and of places
+        name, channels = value.name, value.type.tensor_type.shape.dim[1].dim_value
+        is_map = len(value.type.tensor_type.shape.dim) == 4
+        sizes[name] = ("batch", channels, *((f"{name}_height", f"{name}_width") if is_map else ()))
     names = {theirs: str(name) for theirs, name in zip(ours, sizes[INPUT], strict=True) if theirs}
     for value in (*model.graph.input, *model.graph.output):
         for dim, size in zip(value.type.tensor_type.shape.dim, sizes[value.name], strict=True):

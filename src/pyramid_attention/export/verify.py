@@ -16,6 +16,7 @@ from ..data.shapes import open_shapes
 from ..errors import UserError
 from ..inference.engines.onnxruntime import open_session
 from ..models import SegmentationModel
+from ..models.attention import attention_maps
 
 SIZES = ((32, 32), (33, 127), (200, 47), (240, 320), (384, 480))
 """Height and width of the images; of each size two, one batch."""
@@ -29,7 +30,8 @@ class Verification:
 
     Attributes:
         agreement: share of pixels with the same label, of the size where it is smallest.
-        difference: the largest of a logit, relative to the largest logit where that is above 1.
+        difference: the largest of a logit or a value of the attention that the file keeps, relative to the largest of
+            them where that is above 1.
         sizes: of the images.
     """
 
@@ -62,22 +64,24 @@ def verify(network: SegmentationModel, path: Path) -> Verification:
         UserError: the network itself gives logits that are no finite numbers.
     """
     session = open_session(path.read_bytes(), path)
+    attention = [name for output in session.get_outputs() if (name := output.name) not in (LABELS, SCORES)]
     agreements, differences = [], []
     for size in SIZES:
         images = _images(size)
-        labels, logits = session.run([LABELS, SCORES], {INPUT: images})
+        labels, *given = session.run([LABELS, SCORES, *attention], {INPUT: images})
         with torch.inference_mode():
             pixels = network.normalise(torch.from_numpy(images))
             expected = network.coarse_logits(pixels).numpy()
             truth = network(pixels).argmax(dim=1).numpy()
+            maps = attention_maps(network, pixels) if attention else {}
         if not np.isfinite(expected).all():
             raise UserError(
                 f"the network gives infinite logits, or none at all, for images of {size[0]}×{size[1]} pixels; was it"
                 " trained? Before, its norms do not keep a deep network's values in bounds"
             )
         agreements.append(float((labels == truth).mean()))
-        difference = np.abs(logits - expected).max() / max(1.0, np.abs(expected).max())
-        differences.append(float(difference))
+        for own, theirs in zip(given, [expected, *(maps[name].numpy() for name in attention)], strict=True):
+            differences.append(float(np.abs(own - theirs).max() / max(1.0, np.abs(theirs).max())))
     return Verification(min(agreements), max(differences))
 
 

@@ -19,6 +19,7 @@ from ..classes import ClassTable
 from ..errors import UserError, is_installed
 from ..images import as_reader
 from .engines import Engine
+from .engines.onnxruntime import OnnxRuntimeEngine
 from .segmenter import Segmenter
 from .upsample import best_labels
 
@@ -60,7 +61,8 @@ def explain(segmenter: Segmenter, image: NDArray[np.uint8], model: Model | Segme
     Args:
         segmenter: of the model.
         image: H×W×3 uint8; not segmented by tiles, but resized to the model's `max_size`.
-        model: whose network's attention is shown, where PyTorch is installed and its weights can be had.
+        model: whose attention is shown: what an exported file keeps of it, or else its network's, where PyTorch is
+            installed and its weights can be had.
 
     Raises:
         UserError: memory runs out.
@@ -75,7 +77,7 @@ def explain(segmenter: Segmenter, image: NDArray[np.uint8], model: Model | Segme
     relevance = occlusion(segmenter.engine, pixels, shown)
     step = max(1, -(-max(pixels.shape[:2]) // CELLS))
     rows, columns = -(-height // step), -(-width // step)
-    maps, owners = _attention(model, pixels)
+    maps, owners = attention_of(segmenter, pixels) or _network_attention(model, pixels)
     return Explanation(
         pixels[:height, :width],
         labels,
@@ -86,7 +88,26 @@ def explain(segmenter: Segmenter, image: NDArray[np.uint8], model: Model | Segme
     )
 
 
-def _attention(
+def attention_of(
+    segmenter: Segmenter, pixels: NDArray[np.uint8]
+) -> tuple[dict[str, NDArray[np.float32]], list[int]] | None:
+    """The attention that an exported file keeps, by name, and the classes of its channels.
+
+    Args:
+        segmenter: of the file.
+        pixels: padded for the engine, H×W×3 uint8.
+
+    Returns:
+        None where it keeps none.
+    """
+    if not isinstance(segmenter.engine, OnnxRuntimeEngine):
+        return None
+    maps = segmenter.engine.attention(pixels[None])
+    owners = list(segmenter.info.class_of_channels)
+    return ({name: found[0] for name, found in maps.items()}, owners) if maps else None
+
+
+def _network_attention(
     model: Model | SegmentationModel, pixels: NDArray[np.uint8]
 ) -> tuple[dict[str, NDArray[np.float32]], list[int]]:
     """The attention maps of a network, by name, and the classes of its channels; none where it cannot be had."""

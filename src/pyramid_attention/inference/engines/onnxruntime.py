@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,7 @@ class OnnxRuntimeEngine:
         self._session = open_session(data, model.path, choose_providers(device), only=SCORES)
         self.info = info or describe_foreign(self._session, data, model.path, classes)
         self.device = "cuda" if CUDA in self._session.get_providers() else "cpu"
+        self._model = model
         self._options = onnxruntime.RunOptions()
         self._options.log_severity_level = 4
 
@@ -148,10 +150,31 @@ class OnnxRuntimeEngine:
         Raises:
             UserError: memory runs out, or the logits are not finite.
         """
+        (logits,) = self._run(self._session, [SCORES], images)
+        return check_finite(logits)
+
+    @cached_property
+    def _whole(self) -> Any:
+        """The file with all its outputs: who only segments is spared them."""
+        return open_session(self._model.path.read_bytes(), self._model.path, self._session.get_providers())
+
+    def attention(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        """The attention that the file was exported with, by the names of `info.attention`; empty without.
+
+        Args:
+            images: N×H×W×3, as to be segmented.
+
+        Raises:
+            UserError: memory runs out.
+        """
+        names = list(self.info.attention)
+        return dict(zip(names, self._run(self._whole, names, images), strict=True)) if names else {}
+
+    def _run(self, session: Any, names: list[str], images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         try:
-            (logits,) = self._session.run([SCORES], {INPUT: images}, self._options)
+            found: list[NDArray[np.float32]] = session.run(names, {INPUT: images}, self._options)
         except Exception as error:  # as above
             if isinstance(error, MemoryError) or "alloc" in str(error).lower():
                 raise out_of_memory(images, self.device) from error
             raise
-        return check_finite(logits)
+        return found
