@@ -196,3 +196,11 @@ def test_names_that_the_terminal_cannot_show(monkeypatch: pytest.MonkeyPatch) ->
     print("ünï\udcff")
     sys.stdout.flush()
     assert shown.getvalue().endswith(rb"\xfcn\xef\udcff" + b"\n")
+
+
+def test_each_verb_is_said_in_one_line_of_a_usual_terminal(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["--help"]) == 0
+    verbs = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
+    assert len(verbs) > 10
+    assert not [line for line in verbs if line.endswith("...")]

@@ -28,7 +28,10 @@ def convert_checkpoint(
         str | None, typer.Option(metavar="NAME,NAME,…", help="The classes' names, in the order of their ids.")
     ] = None,
 ) -> None:
-    """Make a model folder of a PAN of segmentation-models-pytorch: the same weights, the same logits."""
+    """Convert a PAN of segmentation-models-pytorch.
+
+    The model folder has the same weights and gives the same logits.
+    """
     require("pan convert-checkpoint", "torch", "timm")
     from ..artifacts import save_model
     from ..models.convert import convert_checkpoint as convert

@@ -13,9 +13,7 @@ from ..data import Reading
 from ..errors import UserError
 from .options import Format, with_data_options
 
-data_app = typer.Typer(
-    help="Look at a data set before training, or copy it into the folder format.", rich_markup_mode=None
-)
+data_app = typer.Typer(help="Look at a data set, or copy it into the folder format.", rich_markup_mode=None)
 
 
 @data_app.command("inspect")

@@ -19,7 +19,7 @@ def demo(
     fields: Fields = None,
     device: Device = "auto",
 ) -> None:
-    """Train a small PAN on synthetic shapes, measure it, and segment images with it."""
+    """Train and try a small PAN on synthetic shapes."""
     require("pan demo", "torch", "lightning")
     from ..studies.demo import run_demo
 

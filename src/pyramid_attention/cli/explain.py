@@ -21,7 +21,9 @@ def explain(
     *,
     options: SegmenterOptions,
 ) -> None:
-    """Show which places in an image each class rests on, and the network's attention.
+    """Show what a segmentation rests on, on one sheet.
+
+    The sheet shows the network's attention, and which places in the image each class rests on.
 
     PAN's pyramid attention, its global branch and the gates of Global Attention Upsample need the extra train; the
     places that a class rests on are found for any model.

@@ -20,7 +20,7 @@ def models(
     output_stride: Annotated[int, typer.Option(help="8, 16 or 32.")] = 16,
     device: Device = "auto",
 ) -> None:
-    """List the trained models in the package, and the architectures.
+    """List the trained models and the architectures.
 
     Of each architecture its context, its decoder and its paper; with --cost, what it costs.
     """

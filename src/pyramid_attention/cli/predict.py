@@ -76,7 +76,9 @@ def predict(
     *,
     options: SegmenterOptions,
 ) -> None:
-    """Segment images and videos: an image gets an indexed PNG of class ids at its own size.
+    """Segment images, rasters and videos.
+
+    An image gets an indexed PNG of class ids at its own size.
 
     A video gets a video of its overlay, with its sound and time stamps (--label-maps adds the class ids). Killed, the
     same command goes on where it was.

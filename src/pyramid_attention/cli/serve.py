@@ -44,7 +44,7 @@ def serve(
     *,
     options: SegmenterOptions,
 ) -> None:
-    """Serve models over HTTP, with a page to try them: drop an image, see its segmentation.
+    """Serve models over HTTP, with a page to try them.
 
     Protocols: POST /v1/segment, the Open Inference Protocol (/v2), Label Studio's backend, Prometheus (/metrics).
     """

@@ -36,7 +36,9 @@ def train(
     *,
     reading: Reading,
 ) -> None:
-    """Train a network on DATA and leave the best in RUN/model.
+    """Train a network on DATA.
+
+    The best by its mIoU on the val split is left in RUN/model.
 
     Built-in recipes: shapes, camvid, voc, cityscapes, finetune.
     """
