@@ -1,6 +1,6 @@
-"""pan-street, the model in the package: how it is made, how good it is, how fast, and what it is worth as a beginning.
+"""The models in the package: how they are made, how good they are, how fast, and what they are worth as a beginning.
 
-    python benchmarks/street.py train    --data DATA                     # the whole recipe, to the file in the package
+    python benchmarks/street.py train    --data DATA --model MODEL       # the whole recipe, to the file in the package
     python benchmarks/street.py card     --data DATA --json FILE         # mIoU, its interval, corruptions
     python benchmarks/street.py speed    --yolo yolo26n-sem.onnx         # beside others in ONNX Runtime
     python benchmarks/street.py finetune --data DATA --json FILE         # beside training from scratch, little data
@@ -30,27 +30,42 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 RECIPES = Path(__file__).parent / "street"
-STAGES = ("surfaces", "detail", "weather")
+RUNS = Path("runs")
+MEAN = "mean"
+STAGES = {
+    "pan-street-l": ("large", "whole"),
+    "pan-street": ("surfaces", "detail", "weather", MEAN),
+}
+"""The parts of each model's training, each with a recipe of its name and from the weights of the one before; the mean
+is of the two before it."""
 SIZE = (384, 480)
 RESAMPLES = 2000
 Pixels = NDArray[np.uint8]
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """The three parts of the recipe, each resumed where it was broken off; their mean; the verified export."""
-    from pyramid_attention import evaluate
+    """Every part of the model's training, each resumed where it was broken off; the verified export."""
     from pyramid_attention import train as run
-    from pyramid_attention.artifacts import load_model, read_info, save_model
     from pyramid_attention.artifacts.locate import FOLDER
     from pyramid_attention.export import export
-    from pyramid_attention.inference.options import DEFAULT_MODEL as DEFAULT
 
-    for stage in STAGES:
-        out = Path("runs") / f"street-{stage}"
-        if not (out / "metrics.json").exists():
+    for stage in STAGES[arguments.model]:
+        out = RUNS / f"street-{stage}"
+        if stage == MEAN:
+            average(arguments.data, out)
+        elif not (out / "metrics.json").exists():
             run(arguments.data, RECIPES / f"{stage}.yaml", out=out, resume=(out / "recipe.yaml").exists(), device="cpu")
-    # The mean of the last two (a model soup: Wortsman et al., ICML 2022) is better than either.
-    runs = [Path("runs") / f"street-{stage}" for stage in STAGES[-2:]]
+    file = FOLDER / f"{arguments.model}.onnx"
+    print(export(out, file, max_size=max(SIZE), on_step=print))
+    print(f"for PACKAGED in artifacts/locate.py: {hashlib.sha256(file.read_bytes()).hexdigest()}")
+
+
+def average(data: str, place: Path) -> None:
+    """The mean of two parts' weights: better than either (a model soup: Wortsman et al., ICML 2022)."""
+    from pyramid_attention import evaluate
+    from pyramid_attention.artifacts import load_model, read_info, save_model
+
+    runs = [RUNS / f"street-{stage}" for stage in ("detail", "weather")]
     network, other = map(load_model, runs)
     theirs = other.state_dict()
     mean = {
@@ -58,17 +73,13 @@ def train(arguments: argparse.Namespace) -> None:
         for name, tensor in network.state_dict().items()
     }
     network.load_state_dict(mean)
-    place = Path("runs") / "street"
     save_model(
         network,
         place,
         recipe=read_info(runs[-1]).recipe,
-        validation=evaluate(arguments.data, network).metrics(),
+        validation=evaluate(data, network).metrics(),
         provenance={"averaged": [run.name for run in runs]},
     )
-    file = FOLDER / f"{DEFAULT}.onnx"
-    print(export(place, file, max_size=max(SIZE), on_step=print))
-    print(f"for PACKAGED in artifacts/locate.py: {hashlib.sha256(file.read_bytes()).hexdigest()}")
 
 
 def gaussian_noise(image: Image, severity: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
@@ -293,7 +304,7 @@ def main() -> None:
     parts = {"train": train, "card": card, "speed": speed, "finetune": finetune, "image": image}
     parser.add_argument("part", choices=parts)
     parser.add_argument("--data", default="../shared/camvid", help="CamVid's folder")
-    parser.add_argument("--model", default="pan-street")
+    parser.add_argument("--model", default="pan-street", help="pan-street or pan-street-l")
     parser.add_argument("--yolo", type=Path, help="the other network's .onnx file")
     parser.add_argument("--rounds", type=int, default=31)
     parser.add_argument("--seeds", type=int, default=2)

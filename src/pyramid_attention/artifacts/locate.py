@@ -19,7 +19,7 @@ CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FOLDER = Path(__file__).parent.parent / "packaged"
 PACKAGED = {
     "pan-street": "6a6f16b22fdf005a89f8e2bc643c0132f16f822bc8328d835216e056cbc2bfdf",
-    "pan-street-l": "1957be2d08d45c2608d203fcdad0c218a05b8531bd93d0277ed56569542f28d5",
+    "pan-street-l": "391dcb1c55542201c3808a1f2e18c3b816d187d1b125e8c8645f9f7c7a3a9a46",
 }
 """The models in the package, exported files with a card beside each: by their names, the SHA-256 of the file."""
 RUNS = "runs"

@@ -70,4 +70,6 @@ def load_teacher(train: TrainRecipe, network: SegmentationModel) -> Teacher | No
             f"train.teacher={train.teacher} takes images of {len(teacher.mean)} channels, and the network that is"
             f" trained of {len(network.mean)}; name a model for such images, or leave the teacher out"
         )
+    if train.channels_last:
+        teacher.to(memory_format=torch.channels_last)
     return Teacher(teacher, train.teacher_weight, train.teacher_temperature)
