@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from ..classes import Colour
@@ -45,7 +45,7 @@ class ClassList(NamedTuple):
 
 def find_class_lists(tree: Tree, near: str) -> list[ClassList]:
     """The class lists of a tree, those nearest to the folder `near` first; what cannot be understood is passed over."""
-    files = [f for f in tree.below("", SUFFIXES) if NAME.fullmatch(_bare(f)) or suffix_of(f) == ".names"]
+    files = [f for f in tree.below("", SUFFIXES) if NAME.fullmatch(PurePosixPath(f).stem) or suffix_of(f) == ".names"]
     found = []
     for file in sorted(files, key=lambda file: (_steps(file.rpartition("/")[0], near), file)):
         try:
@@ -55,10 +55,6 @@ def find_class_lists(tree: Tree, near: str) -> list[ClassList]:
         if 1 < len(classes) <= 300 and len({listed.name for listed in classes}) == len(classes):
             found.append(ClassList(tree.path(file), classes))
     return found
-
-
-def _bare(file: str) -> str:
-    return file.rpartition("/")[2].rpartition(".")[0]
 
 
 def _steps(folder: str, other: str) -> int:

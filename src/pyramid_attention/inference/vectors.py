@@ -93,10 +93,11 @@ def _write_geopackage(
     import shapely
 
     rows = [properties(shape, classes, unit) for shape in shapes]
-    geometries = [
-        shapely.Polygon(*((rings[0], rings[1:]) if place is None else _rings(rings, place)))
-        for rings in ([shape.exterior, *shape.holes] for shape in shapes)
-    ]
+    geometries = []
+    for shape in shapes:
+        rings = (shape.exterior, *shape.holes)
+        exterior, *holes = rings if place is None else (_placed(ring, place) for ring in rings)
+        geometries.append(shapely.Polygon(exterior, holes))
     types: dict[str, Any] = {"class": np.int32, "name": object, "area": np.float64, "pixels": np.int64}
     with whole_file(path) as file, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided")  # pixels have none
@@ -113,8 +114,3 @@ def _write_geopackage(
             )
         except RuntimeError as error:  # the errors of pyogrio, whose base it shares with others
             raise UserError(f"cannot write {path} ({error}); check its folder and the disk") from error
-
-
-def _rings(rings: Sequence[Ring], place: Place) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
-    exterior, *holes = (_placed(ring, place) for ring in rings)
-    return exterior, holes

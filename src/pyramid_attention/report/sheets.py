@@ -85,7 +85,9 @@ def overlay_sheet(samples: Sequence[Shown], classes: ClassTable) -> NDArray[np.u
 
 def _strip(title: str, images: Sequence[tuple[NDArray[np.uint8], Image.Resampling]]) -> Image.Image:
     """Images of one size side by side under a title, each scaled, in its way, to fit a cell."""
-    height, width = _fit(*images[0][0].shape[:2])
+    shape = images[0][0].shape[:2]
+    scale = CELL / max(shape)
+    height, width = (max(1, round(side * scale)) for side in shape)
     canvas = Image.new("RGB", (len(images) * (CELL + GAP) + GAP, LINE + height + GAP), WHITE)
     ImageDraw.Draw(canvas).text((GAP, LINE // 2), title, INK, font=font_of(TEXT), anchor="lm")
     for column, (image, how) in enumerate(images):
@@ -103,8 +105,3 @@ def _stack(rows: Sequence[Image.Image], masks: Sequence[NDArray[np.uint8]], clas
         canvas.paste(part, (0, top))
         top += part.height
     return np.array(canvas)
-
-
-def _fit(height: int, width: int) -> tuple[int, int]:
-    scale = CELL / max(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from base64 import b64decode
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import suppress
 
 from starlette.datastructures import Headers
@@ -163,9 +163,6 @@ class _Exchange:
             return
         status, headers, body = refusal(refused)
         headers = {**headers, "content-length": str(len(body))}
-        await self.send({"type": "http.response.start", "status": status, "headers": _raw(headers)})
+        raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+        await self.send({"type": "http.response.start", "status": status, "headers": raw})
         await self.send({"type": "http.response.body", "body": body})
-
-
-def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
