@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pyramid_attention import files
@@ -26,7 +27,8 @@ from pyramid_attention.cli import main
 from pyramid_attention.export import exporter
 from pyramid_attention.files import RESULTS
 from pyramid_attention.inference.manifest import LOGS
-from support import training
+from pyramid_attention.serving import web
+from support import geotiff, training
 
 ERRORS = (
     OSError(errno.ENOSPC, "No space left on device"),
@@ -168,6 +170,41 @@ def test_eval(place: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> Non
     command = ["eval", str(place / "data"), "--model", str(place / "model"), "--device", "cpu"]
     command += ["--json", str(out / "metrics.json"), "--report", str(out / "report")]
     assert Broken(command, out, lambda name: True).check(capsys, stride=5) > 5
+
+
+def test_rasters(place: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("rasterio")
+    pytest.importorskip("pyogrio")
+    scene = geotiff(place / "scene.tif", np.random.default_rng(0).integers(0, 256, (3, 40, 50), dtype=np.uint8))
+    command = ["predict", str(scene), "--out", str(out), "--model", str(place / "model"), "--device", "cpu"]
+    command += ["--confidence", "--polygons", str(out / "regions.gpkg")]  # which holds the time at which it was made
+    rasters = Broken(command, out, lambda name: name.endswith(".tif"), [*command, "--resume"], True)
+    assert rasters.check(capsys, stride=7) > 10
+
+
+def test_ome_zarr(place: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    zarr = pytest.importorskip("zarr")
+    group = zarr.create_group(place / "scene.zarr", overwrite=True)
+    group.create_array("0", data=np.random.default_rng(0).integers(0, 256, (3, 40, 50), dtype=np.uint8))
+    group.attrs["ome"] = {"multiscales": [{"axes": [{"name": name} for name in "cyx"], "datasets": [{"path": "0"}]}]}
+    command = ["predict", str(place / "scene.zarr"), "--out", str(out), "--model", str(place / "model")]
+    scenes = Broken(
+        [*command, "--device", "cpu"], out, lambda name: True, [*command, "--device", "cpu", "--resume"], True
+    )
+    assert scenes.check(capsys, stride=7) > 5
+
+
+def test_explain(place: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    command = ["explain", str(place / "data/images/val/a.png"), "--model", str(place / "model"), "--device", "cpu"]
+    assert Broken([*command, "--out", str(out / "sheet.png")], out, lambda name: True).check(capsys, stride=6) > 1
+
+
+def test_the_page(place: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fastapi")
+    monkeypatch.setattr(web.shutil, "which", lambda name: None)  # no npm: the runtime is left out
+    command = ["export", "pan-street", "--web", str(out)]
+    assert Broken(command, out, lambda name: True).check(capsys, stride=9) > 2
 
 
 def test_export(place: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
