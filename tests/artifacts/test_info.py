@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from pyramid_attention.artifacts import Flops, ModelInfo
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.errors import UserError
+from pyramid_attention.images import Bands
 
 INFO = ModelInfo(
     network={"architecture": "pan", "num_classes": 3, "kernels": [7, 5, 3]},
     classes=ClassTable.of(["road", "sky", "Bäume"], [(1, 2, 3), (4, 5, 6), (7, 8, 9)]),
+    bands=Bands(("red", "B8", "B11"), "int16", -1.0, 4),
     mean=(0.1, 0.2, 0.3),
     std=(0.5, 0.6, 0.7),
     max_size=480,

@@ -471,7 +471,8 @@ def test_a_folder_that_is_missing_or_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("format", "hint"), [("foldr", "Did you mean 'folder'?"), ("xxxx", f"Known: {', '.join(sorted(READERS))}.")]
+    ("format", "hint"),
+    [("foldr", "Did you mean 'folder'?"), ("xxxx", f"Known: {', '.join(sorted([*READERS, 'scenes']))}.")],
 )
 def test_an_unknown_format(tmp_path: Path, format: str, hint: str) -> None:
     with pytest.raises(UserError) as raised:
@@ -503,7 +504,7 @@ def test_a_folder_that_is_called_shapes(tmp_path: Path, monkeypatch: pytest.Monk
         ("- a\n- b", "holds no fields; write for example: names:"),
         ("names: [a, b, c]\ncolors: [[0, 0, 0]]", "has an unknown field 'colors'. Did you mean 'colours'?"),
         ("nmaes: [a, b, c]", "has an unknown field 'nmaes'. Did you mean 'names' or"),
-        ("1: [a, b, c]", "has an unknown field '1'. Known: colours, ignore, images, masks, names."),
+        ("1: [a, b, c]", "has an unknown field '1'. Known: block, colours, ignore, images, masks, names, scenes."),
         ("names: a", "names is 'a'; write a list"),
         ("names: []", "names is []; write a list"),
         ("names: [a, no, c]", "the name of class 1 is False, which YAML does not take as text; quote it"),

@@ -8,9 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyramid_attention.classes import IGNORE
-from pyramid_attention.data.scenes import GAP, Block, choose_blocks, cut, open_scene
+from pyramid_attention.data import Reading, open_dataset, remap_classes
+from pyramid_attention.data.scene_blocks import GAP, Block, choose_blocks, cut
+from pyramid_attention.data.scenes import open_scene
 from pyramid_attention.data.statistics import BandStatistics
 from pyramid_attention.errors import UserError
+from pyramid_attention.images import Bands
 from support import geotiff
 
 pyogrio = pytest.importorskip("pyogrio", reason="needs the extra geo")
@@ -68,7 +71,7 @@ def test_polygons_label_the_pixels_they_cover(tmp_path: Path, scene: Path, suffi
     expected = np.full(SIZE, IGNORE, np.uint8)
     for (top, left, bottom, right), (name, _) in BOXES.items():
         expected[top:bottom, left:right] = dataset.classes.names.index(name)
-    labels = dataset.splits["train"][0].labels
+    labels = dataset.splits["train"][0].scene.labels
     found = labels.read((0, 300), (0, 400))
     assert (found == expected).mean() == 1
     np.testing.assert_array_equal(labels.read((37, 215), (55, 301)), expected[37:215, 55:301])
@@ -80,7 +83,7 @@ def test_images_are_the_windows_values_and_every_label_is_in_one_split_at_most(t
     assert train.read_image().dtype == np.uint16
     assert train.read_image().shape == (*SIZE, 2)
     learnt, validated = train.read_mask(), val.read_mask()
-    whole = train.labels.read((0, 300), (0, 400))
+    whole = train.scene.labels.read((0, 300), (0, 400))
     assert not ((learnt != IGNORE) & (validated != IGNORE)).any()
     np.testing.assert_array_equal(learnt[learnt != IGNORE], whole[learnt != IGNORE])
     np.testing.assert_array_equal(validated[validated != IGNORE], whole[validated != IGNORE])
@@ -100,7 +103,7 @@ def test_a_raster_of_ids_on_the_same_grid(tmp_path: Path, scene: Path) -> None:
     ids[0, 50:150, 60:200], ids[0, 200:, 200:] = 4, 9
     dataset = open_scene(scene, geotiff(tmp_path / "ids.tif", ids, nodata=0), block=32)
     assert dataset.classes.names == ("class 4", "class 9")
-    found = dataset.splits["train"][0].labels.read((0, 300), (0, 400))
+    found = dataset.splits["train"][0].scene.labels.read((0, 300), (0, 400))
     np.testing.assert_array_equal(found, np.select([ids[0] == 4, ids[0] == 9], [0, 1], IGNORE))
     with pytest.raises(UserError, match=r"is not on the grid of .*gdalwarp"):
         open_scene(scene, geotiff(tmp_path / "small.tif", ids[:, :100]))
@@ -202,3 +205,41 @@ def test_the_real_scene_and_its_23_polygons() -> None:
     for sample in dataset.splits["train"] + dataset.splits["val"]:
         counts += np.bincount(sample.read_mask().ravel(), minlength=256)
     assert (counts[:6] > 0).all()
+
+
+def test_a_drawn_window_holds_a_label_to_learn_and_rare_classes_are_met(tmp_path: Path, scene: Path) -> None:
+    boxes = {(10, 20, 260, 380): ("common", 1), (150, 200, 156, 206): ("rare", 2)}
+    drawn = open_scene(scene, write_shapes(tmp_path / "a.gpkg", boxes, "EPSG:32632"), val=0, attribute="kind")
+    of = drawn.splits["train"][0].scene
+    rng = np.random.default_rng(0)
+    rare = 0
+    for _ in range(300):
+        top, left = of.draw((40, 60), lambda end: int(rng.integers(end)))
+        assert 0 <= top <= SIZE[0] - 40
+        assert 0 <= left <= SIZE[1] - 60
+        mask = of.read_mask(Block((top, top + 40), (left, left + 60)), False)
+        assert (mask != IGNORE).any()
+        rare += bool((mask == drawn.classes.names.index("rare")).any())
+    assert rare > 60  # a quarter of all are drawn around its 36 of 90,000 pixels
+
+
+def test_two_scenes_share_their_classes_by_name(tmp_path: Path, scene: Path) -> None:
+    north = write_shapes(tmp_path / "north.gpkg", {box: kind for box, kind in BOXES.items() if kind[0] != "town"})
+    south = write_shapes(tmp_path / "south.gpkg", {box: kind for box, kind in BOXES.items() if kind[0] != "water"})
+    values = np.random.default_rng(9).integers(0, 65536, (5, *SIZE), dtype=np.uint16)
+    geotiff(tmp_path / "other.tif", values, names=["B1", "B2", "B3", "B4", "B5"])
+    one, two = f"image: scene.tif, labels: {north.name}", f"image: other.tif, labels: {south.name}, attribute: kind"
+    (tmp_path / "dataset.yaml").write_text(f"scenes: [{{{one}}}, {{{two}}}]\nblock: 32\n")
+    dataset = open_dataset(tmp_path, reading=Reading(bands=["B4", "2"]))
+    assert dataset.format == "scenes"
+    assert dataset.bands == Bands(("B4", "B2"), "uint16")
+    assert dataset.classes.names == ("forest", "water", "town")
+    found = {
+        sample.name: set(np.unique(sample.scene.labels.read((0, 300), (0, 400)))) for sample in dataset.split("train")
+    }
+    assert found == {"scene.tif/0-0": {0, 1, IGNORE}, "other.tif/0-0": {0, 2, IGNORE}}
+    merged = remap_classes(dataset, {"wet": ["water"], "dry": ["forest", "town"]})
+    (first, *_) = merged.split("train")
+    assert set(np.unique(first.scene.labels.read((0, 300), (0, 400)))) == {0, 1, IGNORE}
+    total = sum(first.scene.learnt.values())
+    assert total.tolist() == [(first.read_mask() == label).sum() for label in (0, 1)]

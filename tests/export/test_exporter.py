@@ -453,10 +453,10 @@ def test_an_exported_file_is_not_exported_again(file, capsys):
     assert "is exported already" in capsys.readouterr().err
 
 
-def test_a_network_of_other_channels_is_refused(tmp_path):
+def test_a_network_whose_bands_nobody_named_is_refused(tmp_path):
     settled_ = build_model(num_classes=3, backbone="test_resnet", channels=8, in_channels=4)
     save_model(settled_, tmp_path / "model")
-    with pytest.raises(UserError, match="takes images in RGB, and this one 4 channels"):
+    with pytest.raises(UserError, match="takes 4 channels, and its bands= say 3 bands of uint8"):
         export(tmp_path / "model")
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pyramid_attention.artifacts import ModelInfo
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.errors import MissingExtra, UserError
+from pyramid_attention.images import RGB
 from pyramid_attention.inference import Segmenter, SegmenterOptions
 from pyramid_attention.inference.devices import is_out_of_memory, resolve_device
 from pyramid_attention.inference.engines.torch import TorchEngine
@@ -25,6 +26,7 @@ from pyramid_attention.models import SegmentationModel
 class Linear(nn.Module):
     """Logits are a fixed linear map of the normalised channels; in training mode it answers differently."""
 
+    bands = RGB
     mean = (0.485, 0.456, 0.406)
     std = (0.229, 0.224, 0.225)
     backbone = SimpleNamespace(size_divisor=1)

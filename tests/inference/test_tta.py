@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from pyramid_attention.artifacts import save_model
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.errors import UserError
+from pyramid_attention.images import RGB
 from pyramid_attention.inference import Segmenter
 from pyramid_attention.inference.engines.torch import TorchEngine
 from pyramid_attention.inference.tta import SCALES, AugmentedEngine
@@ -24,6 +25,7 @@ from pyramid_attention.models import SegmentationModel, build_model
 class Pointwise(nn.Module):
     """A 1×1 convolution of the normalised pixels."""
 
+    bands = RGB
     mean = (0.485, 0.456, 0.406)
     std = (0.229, 0.224, 0.225)
     backbone = SimpleNamespace(size_divisor=1)

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from pyramid_attention.classes import ClassTable
 from pyramid_attention.errors import UserError
+from pyramid_attention.images import RGB
 from pyramid_attention.training import Recipe, load_recipe
 from pyramid_attention.training.task import SegmentationTask, build_loss
 from pyramid_attention.training.trainer import build_trainer
@@ -36,7 +37,7 @@ class Two(nn.Module):
         torch.manual_seed(3)
         self.backbone, self.head = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 3, 1)
         self.norm = nn.BatchNorm2d(4, affine=False).eval()  # statistics that change with a step, where asked for
-        self.classes, self.mean, self.std = CLASSES, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+        self.classes, self.bands, self.mean, self.std = CLASSES, RGB, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.head(self.norm(self.backbone(images)).tanh())

@@ -169,7 +169,7 @@ pipeline_tag: image-segmentation
 # {network.partition(" (")[0]} on {info.network["backbone"]}
 
 Semantic segmentation into {info.network["num_classes"]} classes{": " if classes else ""}{", ".join(classes)}.
-{parameters:,} parameters. Network: {network}.
+{parameters:,} parameters. Network: {network}. Images: {info.bands}.
 
 ```python
 from pyramid_attention import Segmenter

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..classes import ClassTable
 from ..errors import UserError
+from ..images import RGB, Bands
 
 FORMAT_VERSION = 2
 LIBRARY_VERSION = version("pyramid-attention")
@@ -45,7 +46,8 @@ class ModelInfo:
     Attributes:
         network: the arguments of `build_model` that make the network again, as plain JSON; empty where there are none.
         classes: what the logits are for, or None where nobody said so.
-        mean, std: how images are normalised, one number a channel on the scale 0 … 1: (image - mean) / std.
+        bands: what the values of images are.
+        mean, std: how images are normalised, one number a band: (image / bands.scale - mean) / std.
         max_size: the longer side, in pixels, to which larger images are to be shrunk for the network; None for never.
         size_divisor: heights and widths must be multiples of this.
         align_corners: how logits lie over pixels, see `inference.upsample.Axis`.
@@ -62,6 +64,7 @@ class ModelInfo:
 
     network: Mapping[str, Any] = field(default_factory=dict)
     classes: ClassTable | None = None
+    bands: Bands = RGB
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     max_size: int | None = None
@@ -86,6 +89,7 @@ class ModelInfo:
         """
         own = {each.name: getattr(self, each.name) for each in fields(self)}
         own["classes"] = None if self.classes is None else self.classes.to_dict()
+        own["bands"] = self.bands.to_dict()
         own["flops"] = None if self.flops is None else asdict(self.flops)
         data = json.loads(json.dumps({"format_version": FORMAT_VERSION, **own}, allow_nan=False))
         return json.dumps({**data, "digest": _digest(data)}, indent=2, ensure_ascii=False) + "\n"
@@ -115,6 +119,7 @@ class ModelInfo:
             del data["format_version"]
             data["classes"] = None if data["classes"] is None else ClassTable.from_dict(data["classes"])
             data["flops"] = None if data["flops"] is None else Flops(**data["flops"])
+            data["bands"] = Bands.from_dict(data["bands"]) if "bands" in data else RGB
             for name in ("mean", "std", "attention", "class_of_channels"):
                 data[name] = tuple(data.get(name, ()))
             return cls(**data)

@@ -24,6 +24,7 @@ def describe_network(
     return ModelInfo(
         network=network.spec or {},
         classes=network.classes,
+        bands=network.bands,
         mean=network.mean,
         std=network.std,
         max_size=max_size,
@@ -58,5 +59,5 @@ def build_described(info: ModelInfo, path: object, parts: Iterable[type | str] =
         raise UserError(f"{path}: {error}") from error
     except TypeError as error:  # an argument that build_model does not have
         raise UserError(f"{path} describes no network that this version can build ({error})") from error
-    network.mean, network.std = info.mean, info.std
+    network.bands, network.mean, network.std = info.bands, info.mean, info.std
     return network

@@ -32,7 +32,7 @@ class Folding:
 
     Attributes:
         norms: of each convolution that takes up the norm behind it, that norm.
-        pixels: the convolution that takes pixels of 0 … 255, less their mean, without division by their deviation; None
+        pixels: the convolution that takes values less their mean, without division by their deviation; None
             where pixels are divided by it.
     """
 
@@ -90,7 +90,7 @@ class Folding:
             convolution.weight = nn.Parameter(weight.float(), requires_grad=False)
             convolution.bias = nn.Parameter(bias.float(), requires_grad=False)
         if name == self.pixels:
-            convolution.weight.data.div_(torch.tensor(network.std).view(1, -1, 1, 1) * 255)
+            convolution.weight.data.div_(torch.tensor(network.std).view(1, -1, 1, 1) * network.bands.scale)
 
 
 def _divided(value: Tensor, scale: Tensor) -> Tensor:

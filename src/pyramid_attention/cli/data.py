@@ -24,7 +24,10 @@ def inspect(
         list[str] | None, typer.Option(help="Look at this split only; may be given several times.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write samples.png, images under their masks, to a folder.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write samples.png, images under their masks, and scene_1.png, …, to a folder."
+        ),
     ] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all that was found to a JSON file.")] = None,
     format: Format = None,
@@ -44,14 +47,17 @@ def inspect(
     from ..data import open_dataset
     from ..data.advice import option_words, suggest
     from ..data.inspect import choose_shown, inspect_dataset
-    from ..files import result_file, write_json
+    from ..data.scene_survey import scenes_of, survey
+    from ..files import result_file, result_files, write_json
     from ..report.inspection import (
         advice_lines,
         class_table,
         problem_lines,
         remark_lines,
+        scene_lines,
         split_line,
         write_overlay_sheet,
+        write_scene,
     )
     from ..report.progress import progress
     from ..training.recipe_files import built_in_crops
@@ -59,20 +65,31 @@ def inspect(
     dataset = open_dataset(data, format, reading=reading)
     splits = list(dict.fromkeys(split or ())) or list(dataset.splits)
     samples = None if out is None else out / "samples.png"
+    scenes = scenes_of(dataset)
+    with progress("surveying", len(scenes)) as advance:
+        surveys = [survey(scene, advance) for scene in scenes]
     with result_file(json) as numbers, result_file(samples) as sheet:
         with progress("looking at", sum(len(dataset.splits.get(name, ())) for name in splits)) as advance:
             inspection = inspect_dataset(dataset, split or (), advance)
         advice = suggest(inspection, built_in_crops(), data, format, reading)
         if numbers is not None:
-            write_json(numbers, {**inspection.to_dict(), "advice": advice.to_dict()})
+            more = {"scenes": [one.to_dict() for one in surveys], "advice": advice.to_dict()}
+            write_json(numbers, inspection.to_dict() | more)
         shown = choose_shown(inspection)
         if sheet is not None and shown:
             write_overlay_sheet(shown, inspection, sheet)
+    pictures = [] if out is None else [out / f"scene_{number}.png" for number in range(1, len(surveys) + 1)]
+    if out is not None and pictures:
+        with result_files(out, [path.name for path in pictures]) as place:
+            for each, path in zip(surveys, pictures, strict=True):
+                write_scene(each, dataset.classes, place / path.name)
     problems = problem_lines(inspection)
 
     print(f"{data}: {dataset.format}, {len(dataset.classes)} classes")
     if dataset.reading.images is not None:
         print("read as", shlex.join(option_words(dataset.reading, ("images", "masks"))))
+    for each in surveys:
+        print(*scene_lines(each), sep="\n")
     for one in inspection.splits:
         print(split_line(one))
     headings, *rows = class_table(inspection)
@@ -88,6 +105,8 @@ def inspect(
         print(line)
     if samples is not None and shown:
         print(f"samples: {samples}")
+    for path in pictures:
+        print(f"scene: {path}")
     sys.stdout.flush()  # the problems before the error line, in a file that takes both
     if found := len(dataset.problems) + len(inspection.faults):
         count = "a problem" if found == 1 else f"{found:,} problems"

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..inference import DEFAULT_MODEL, SegmenterOptions
-from .options import Models, with_segmenter_options
+from .options import Models, split_names, with_segmenter_options
 
 
 @with_segmenter_options
@@ -43,6 +43,14 @@ def predict(
             help="Give smaller regions to a neighbour, in square units of the raster's CRS, or pixels.",
         ),
     ] = 0.0,
+    bands: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,NAME,…",
+            parser=split_names,
+            help="The rasters' bands in the model's order, by name or number; by default those of the model's names.",
+        ),
+    ] = None,
     submission: Annotated[
         str | None,
         typer.Option(
@@ -113,6 +121,7 @@ def predict(
                 source,
                 out,
                 outputs=[overlay_output(overlay_with_legend)] if overlay else [],
+                bands=bands,
                 confidence=confidence,
                 polygons=polygons,
                 min_area=min_area,

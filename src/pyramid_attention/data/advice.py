@@ -66,8 +66,9 @@ def median_frequency_weights(split: SplitInspection) -> tuple[float, ...] | None
 
 def option_words(reading: Reading, names: Collection[str] = OPTIONS) -> list[str]:
     """The options of the command line that say what `reading` says beside what is found by looking."""
-    given = {name: getattr(reading, name) for name in names}
-    return [word for name in names if given[name] != getattr(FOUND, name) for word in (f"--{name}", str(given[name]))]
+    given = {name: getattr(reading, name) for name in names if getattr(reading, name) != getattr(FOUND, name)}
+    texts = {name: ",".join(value) if isinstance(value, (tuple, list)) else str(value) for name, value in given.items()}
+    return [word for name, text in texts.items() for word in (f"--{name}", text)]
 
 
 def suggest(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from ..classes import IGNORE, ClassTable
 from ..errors import UserError, nearest
 from ..images import image_size
 from .samples import Dataset, MaskFileSample, Sample, check_size, same_shape
+from .scenes import WindowSample
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +28,8 @@ class DerivedSample:
         """That of the sample."""
         return self.sample.name
 
-    def read_image(self) -> NDArray[np.uint8]:
-        """The image, H×W×3 uint8 RGB."""
+    def read_image(self) -> NDArray[Any]:
+        """The image, H×W×B."""
         return self.sample.read_image()
 
 
@@ -109,7 +111,15 @@ def remap_classes(dataset: Dataset, mapping: Mapping[str, Sequence[str]]) -> Dat
     classes = ClassTable(tuple(mapping), colours, old.void_name, old.void_colour)
     dropped = [name for name in old.names if name not in taken]
     notes = (f"void, as data.classes does not name them: {', '.join(dropped)}",) if dropped else ()
-    splits = {split: [RemappedSample(s, table) for s in samples] for split, samples in dataset.splits.items()}
+    splits = {
+        split: [
+            replace(one, scene=one.scene.remapped(table, classes))
+            if isinstance(one, WindowSample)
+            else RemappedSample(one, table)
+            for one in samples
+        ]
+        for split, samples in dataset.splits.items()
+    }
     return replace(dataset, classes=classes, splits=splits, notes=(*dataset.notes, *notes))
 
 
@@ -122,9 +132,16 @@ class ReducedSample(DerivedSample):
 
     factor: int
 
-    def read_image(self) -> NDArray[np.uint8]:
-        """The smaller image, ⌈H/factor⌉×⌈W/factor⌉×3 uint8 RGB."""
-        return np.array(Image.fromarray(self.sample.read_image()).reduce(self.factor))
+    def read_image(self) -> NDArray[Any]:
+        """The smaller image, ⌈H/factor⌉×⌈W/factor⌉×B."""
+        image = self.sample.read_image()
+        if image.dtype == np.uint8 and image.shape[2] == 3:
+            return np.array(Image.fromarray(image).reduce(self.factor))
+        starts = [np.arange(0, side, self.factor) for side in image.shape[:2]]
+        sums = np.add.reduceat(np.add.reduceat(image.astype(np.float64), starts[0], axis=0), starts[1], axis=1)
+        rows, columns = (np.diff([*begins, side]) for begins, side in zip(starts, image.shape, strict=False))
+        means: NDArray[np.float64] = sums / (rows[:, None] * columns)[..., None]
+        return (means if image.dtype == np.float32 else np.rint(means)).astype(image.dtype)
 
     def read_mask(self) -> NDArray[np.uint8]:
         """The smaller mask, ⌈H/factor⌉×⌈W/factor⌉ uint8."""
@@ -134,5 +151,13 @@ class ReducedSample(DerivedSample):
 
 
 def reduce_samples(samples: Sequence[Sample], factor: int) -> Sequence[Sample]:
-    """The samples, each side of them `factor` times smaller (`ReducedSample`); as they are for 1."""
+    """The samples, each side of them `factor` times smaller (`ReducedSample`); as they are for 1.
+
+    Raises:
+        UserError: they are windows of a scene.
+    """
+    if factor != 1 and isinstance(samples[0], WindowSample):
+        raise UserError(
+            "data.reduce is for images, and scenes are read as they are; write the scene at a lower resolution"
+        )
     return samples if factor == 1 else [ReducedSample(sample, factor) for sample in samples]

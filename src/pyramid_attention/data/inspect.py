@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..classes import IGNORE
 from ..errors import MissingExtra, UserError
+from ..images import RGB, Bands
 from .duplicates import Candidate, Duplicate, Look, find_duplicates
 from .samples import Dataset, Sample
 
@@ -51,7 +52,7 @@ def image_file(sample: Sample) -> Path | None:
     return file if isinstance(file, Path) else None
 
 
-def look_at(sample: Sample, classes: int) -> Finding:
+def look_at(sample: Sample, classes: int, bands: Bands = RGB) -> Finding:
     """Decode a sample and say what it is.
 
     Raises:
@@ -61,7 +62,7 @@ def look_at(sample: Sample, classes: int) -> Finding:
     faults = []
     try:
         image = sample.read_image()
-        size, look = (image.shape[0], image.shape[1]), Look.of(image)
+        size, look = (image.shape[0], image.shape[1]), Look.of(bands.to_rgb(image))
     except MissingExtra:
         raise
     except UserError as error:
@@ -200,7 +201,7 @@ def inspect_dataset(
     with ThreadPoolExecutor(max_workers=THREADS) as pool:
         for name in names:
             findings = []
-            for finding in pool.map(lambda sample: look_at(sample, len(dataset.classes)), samples[name]):
+            for finding in pool.map(lambda sample: look_at(sample, len(dataset.classes), dataset.bands), samples[name]):
                 findings.append(finding)
                 if on_done is not None:
                     on_done()
@@ -213,7 +214,8 @@ def inspect_dataset(
         ]
         for split in inspected
     ]
-    duplicates = [one for first, second in combinations(seen, 2) for one in find_duplicates(first, second)]
+    pairs = [] if dataset.format == "scenes" else combinations(seen, 2)  # splits share windows, but no label
+    duplicates = [one for first, second in pairs for one in find_duplicates(first, second)]
     return Inspection(dataset, inspected, duplicates)
 
 

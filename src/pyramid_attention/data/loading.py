@@ -6,18 +6,25 @@ augmentation of a sample depends on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils import data
 
 from .samples import Sample
+from .scenes import WindowSample
+from .transforms import TrainTransform
 
-Pixels = NDArray[np.uint8]
+LEAST_WINDOWS = 128
+"""Windows of scenes that an epoch draws at least."""
+
+
+def epoch_length(samples: Sequence[Sample]) -> int:
+    """How many training images an epoch has: one a sample, of scenes at least `LEAST_WINDOWS`."""
+    return max(len(samples), LEAST_WINDOWS if isinstance(samples[0], WindowSample) else 0)
 
 
 class TrainingSet(data.Dataset[dict[str, Tensor]]):
@@ -25,15 +32,15 @@ class TrainingSet(data.Dataset[dict[str, Tensor]]):
 
     Args:
         samples: the split.
-        transform: makes tensors of an image (H×W×3 uint8) and a mask (H×W uint8), usually a `TrainTransform`; draws
-            random numbers from PyTorch's default CPU generator only.
+        transform: makes tensors of an image (H×W×B) and a mask (H×W uint8), or of a scene; draws random numbers from
+            PyTorch's default CPU generator only.
         seed: of the augmentation.
     """
 
     def __init__(
         self,
         samples: Sequence[Sample],
-        transform: Callable[[Pixels, Pixels], tuple[Tensor, Tensor]],
+        transform: TrainTransform,
         seed: int,
     ) -> None:
         self._samples = samples
@@ -41,16 +48,22 @@ class TrainingSet(data.Dataset[dict[str, Tensor]]):
         self._seed = seed
 
     def __len__(self) -> int:
-        return len(self._samples)
+        return epoch_length(self._samples)
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
-        """The sample `index` as augmented in `epoch`: "image" 3×h×w and "mask" h×w, both uint8."""
+        """The sample `index` as augmented in `epoch`: "image" B×h×w and "mask" h×w.
+
+        A window of a scene stands for its scene, from which a window is drawn anew.
+        """
         epoch, index = key
-        sample = self._samples[index]
+        sample = self._samples[index % len(self._samples)]
         state = np.random.SeedSequence((self._seed, epoch, index)).generate_state(1, np.uint64)
         with torch.random.fork_rng(devices=[]):  # restores the generator of whoever runs this: main process or worker
             torch.default_generator.manual_seed(int(state[0]))
-            shown, labels = self._transform(sample.read_image(), sample.read_mask())
+            if isinstance(sample, WindowSample):
+                shown, labels = self._transform.of_scene(sample.scene)
+            else:
+                shown, labels = self._transform(sample.read_image(), sample.read_mask())
         return {"image": shown, "mask": labels}
 
 

@@ -6,7 +6,7 @@ The fields are fields of a recipe's `data` too, and those with a help are option
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -34,6 +34,7 @@ class Reading:
         val: the share of `train` to hold out where there is no `val`.
         held_out: what is held out: all whose hash is below a number, or the groups or samples of these names.
         meaning: what the values in the masks mean, see `Meaning.to_dict`.
+        bands: of scenes, by name or number (from 1); None for all.
 
     Raises:
         UserError: `annotators` or `val` is none of these.
@@ -48,6 +49,9 @@ class Reading:
     val: float = _option(SHARE, "The share of 'train' to hold out where there is no 'val'; 0 for none.", "SHARE")
     held_out: float | tuple[str, ...] | None = None
     meaning: Mapping[str, Any] | None = None
+    bands: Sequence[str] | None = _option(
+        None, "The bands of scenes to use, in order, by name or number: B04,B03,B02,B08; else all.", "NAME,NAME,…"
+    )
 
     def __post_init__(self) -> None:
         if self.annotators not in ANNOTATORS:
@@ -59,8 +63,9 @@ class Reading:
     def of(cls, recipe: Mapping[str, Any]) -> Reading:
         """Return what the `data` of a recipe says of it."""
         known = {one.name: recipe[one.name] for one in fields(cls) if recipe.get(one.name) is not None}
-        if isinstance(known.get("held_out"), list):
-            known["held_out"] = tuple(known["held_out"])
+        for name in ("held_out", "bands"):
+            if isinstance(known.get(name), list):
+                known[name] = tuple(known[name])
         return cls(**known)
 
     def to_dict(self) -> dict[str, Any]:

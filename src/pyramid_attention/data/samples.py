@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..classes import IGNORE, ClassTable, Colour
 from ..errors import UserError, nearest
-from ..images import MaskValues, image_size, read_image, read_label_map
+from ..images import RGB, Bands, MaskValues, image_size, read_image, read_label_map
 from .mask_files import ARRAY_SUFFIXES, read_stored, refuse_stack
 from .reading import FOUND, Reading
 
@@ -33,8 +33,8 @@ class Sample(Protocol):
     def name(self) -> str:
         """Unique within its split: a relative path without suffix, with "/" between folders."""
 
-    def read_image(self) -> NDArray[np.uint8]:
-        """The image, H×W×3 uint8 RGB."""
+    def read_image(self) -> NDArray[Any]:
+        """The image, H×W×B of its data set's `bands`: H×W×3 uint8 in RGB where nothing else is said."""
 
     def read_mask(self) -> NDArray[np.uint8]:
         """The mask, H×W uint8: class ids 0 … C-1, `IGNORE` where void."""
@@ -279,6 +279,7 @@ class Dataset:
         problems: what would corrupt a training, one sentence each; `pan train` refuses to start on them.
         reading: how it was read, so that it can be read in the same way again.
         groups: by the names of samples the video, scene or patient that they are of, where folders tell it.
+        bands: what the values of its images are.
     """
 
     format: str
@@ -289,6 +290,7 @@ class Dataset:
     problems: tuple[str, ...] = ()
     reading: Reading = FOUND
     groups: Mapping[str, str] = field(default_factory=dict)
+    bands: Bands = RGB
 
     def refuse_problems(self) -> None:
         """Raise where something would corrupt a training.
@@ -320,11 +322,11 @@ class DecodedSample:
     """A sample in memory; its arrays are not to be written to."""
 
     name: str
-    image: NDArray[np.uint8]
+    image: NDArray[Any]
     mask: NDArray[np.uint8]
 
-    def read_image(self) -> NDArray[np.uint8]:
-        """The image, H×W×3 uint8 RGB."""
+    def read_image(self) -> NDArray[Any]:
+        """The image, H×W×B."""
         return self.image
 
     def read_mask(self) -> NDArray[np.uint8]:

@@ -5,6 +5,14 @@ colours: [[0, 0, 0], [64, 0, 0], [64, 0, 128]]      # optional, given the same w
 ignore: [255]                               # optional: ids that are void, or colours as [[255, 255, 255]]
 images: rgb/{split}/{id}.jpg                # optional: patterns, or the names of folders
 masks: semantic/{split}/{id}.png
+
+Or, in place of images and masks, rasters with their labels:
+
+scenes:
+  - image: sentinel2/{band}.tiff            # a file, or a pattern for one file a band
+    labels: landcover.shp                   # a raster of ids on the same grid, or shapes
+    attribute: kind                         # optional: of the shapes, that says their class
+block: 128                                  # optional: the side of the blocks that train and val are made of, in pixels
 """
 
 from __future__ import annotations
@@ -21,9 +29,11 @@ from ..errors import UserError, nearest
 from ..images import read_image, read_label_map
 from .mask_files import ARRAY_SUFFIXES
 from .meaning import Meaning
+from .scenes import SceneFiles
 from .small_files import read_yaml
 
-FIELDS = ("names", "colours", "ignore", "images", "masks")
+FIELDS = ("names", "colours", "ignore", "images", "masks", "scenes", "block")
+SCENE_FIELDS = ("image", "labels", "attribute")
 LOOKED_AT = 8
 """Masks that are opened to see whether they hold ids or colours, where the file gives both."""
 
@@ -38,6 +48,8 @@ class Settings:
         void: the ids that are void; None where it does not say (then it is 255, unless that is named).
         void_colours: the colours that are.
         images, masks: patterns or names of folders; None where it does not say.
+        scenes: rasters with their labels; empty where it names none.
+        block: the side of their blocks in pixels; None where it does not say.
     """
 
     path: Path
@@ -47,6 +59,8 @@ class Settings:
     void_colours: list[Colour] = field(default_factory=list)
     images: str | None = None
     masks: str | None = None
+    scenes: Sequence[SceneFiles] = ()
+    block: int | None = None
 
     def meaning(self, masks: Sequence[Path]) -> Meaning | None:
         """What the values in `masks` mean; None where the file does not say. Few are opened, none without colours.
@@ -134,7 +148,30 @@ def read_settings(path: Path) -> Settings:
             )
     table = None if colours is None else {i: _colour(path, f"class {i}", colour) for i, colour in colours.items()}
     void, void_colours = _void(path, data.get("ignore"), names or {})
-    return Settings(path, names, table, void, void_colours, data.get("images"), data.get("masks"))
+    block = data.get("block")
+    if block is not None and type(block) is not int:
+        raise UserError(f"{path}: block is {block!r}; write the side of a block in pixels, a whole number")
+    scenes = _scenes(path, data.get("scenes"))
+    if scenes and (data.get("images") or data.get("masks")):
+        raise UserError(f"{path} names scenes and images or masks; a data set is of one kind: leave the others out")
+    return Settings(path, names, table, void, void_colours, data.get("images"), data.get("masks"), scenes, block)
+
+
+def _scenes(path: Path, value: Any) -> list[SceneFiles]:
+    """The rasters and their labels, whose paths are relative to the file."""
+    scenes = []
+    for one in [] if value is None else value if isinstance(value, list) else [value]:
+        if not isinstance(one, dict) or not {"image", "labels"} <= one.keys():
+            raise UserError(
+                f"{path}: a scene is {one!r}; write its image and its labels: {{image: a.tif, labels: a.shp}}"
+            )
+        for name, given in one.items():
+            if name not in SCENE_FIELDS:
+                raise UserError(f"{path}: a scene has an unknown field '{name}'.{nearest(str(name), SCENE_FIELDS)}")
+            if not isinstance(given, str):
+                raise UserError(f"{path}: {name} of a scene is {given!r}, which YAML does not take as text; quote it")
+        scenes.append(SceneFiles(path.parent / one["image"], path.parent / one["labels"], one.get("attribute")))
+    return scenes
 
 
 def _by_id(path: Path, field: str, value: Any) -> dict[int, Any] | None:

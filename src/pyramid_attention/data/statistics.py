@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..errors import UserError
+from ..images import Bands
+from .samples import Sample
 
 
 class BandStatistics:
@@ -54,9 +58,24 @@ class BandStatistics:
         return np.where(std > 0, std, 1.0)
 
 
-def measure(images: Iterable[NDArray[np.generic]], bands: int) -> BandStatistics:
-    """The statistics of images H×W×B."""
-    statistics = BandStatistics(bands)
-    for image in images:
-        statistics.add(image)
+def measure(samples: Iterable[Sample], bands: Bands, on_sample: Callable[[], None] | None = None) -> BandStatistics:
+    """The statistics of the images of some samples.
+
+    Args:
+        samples: each read once, one after the other.
+        bands: of their images.
+        on_sample: called after each.
+
+    Raises:
+        UserError: an image cannot be read, or none of them holds data.
+    """
+    statistics = BandStatistics(len(bands))
+    for sample in samples:
+        image = sample.read_image()
+        gone = bands.missing(image)
+        statistics.add(image, None if gone is None else ~gone)
+        if on_sample is not None:
+            on_sample()
+    if not statistics.count:
+        raise UserError("no pixel to train on holds data, so that its bands have no mean; check nodata and the labels")
     return statistics

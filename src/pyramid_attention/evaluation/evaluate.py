@@ -99,7 +99,13 @@ def open_as_trained(
             return open_dataset(data, format, reading=trained)
         except NoPairs:
             pass
-    divided = replace(own, held_out=trained.held_out, group=own.group or trained.group)
+    divided = replace(
+        own,
+        held_out=trained.held_out,
+        group=own.group or trained.group,
+        bands=own.bands or trained.bands,
+        val=own.val if own.val != Reading().val else trained.val,
+    )
     return open_dataset(data, format, reading=divided)
 
 

@@ -21,13 +21,13 @@ def find_folding(network: SegmentationModel) -> Folding:
     """What of a network can be folded.
 
     Every norm right behind a convolution goes into it. Where one convolution without a bias is all that is given the
-    pixels, it can take them unscaled: pixels − 255 mean, with pixels of 0 … 255, instead of (pixels / 255 − mean) /
-    std. (The mean stays outside: the convolution pads with zeros, which are to be the mean's.)
+    values, it can take them unscaled: values − scale · mean, instead of (values / scale − mean) / std. (The mean stays
+    outside: the convolution pads with zeros, which are to be the mean's.)
 
     Args:
-        network: with three channels; put into evaluation mode.
+        network: put into evaluation mode.
     """
-    images = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(2, network.backbone.in_channels, 64, 96, generator=torch.Generator().manual_seed(0))
     names = {module: name for name, module in network.named_modules()}
     made: dict[int, tuple[nn.Module, Tensor]] = {}  # a tensor (kept, so that its id stays its own) and who made it
     norms: dict[str, str] = {}

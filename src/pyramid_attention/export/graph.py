@@ -1,4 +1,4 @@
-"""The network as an ONNX graph: uint8 pixels in, labels and logits out, for any batch and any size from 32×32 on."""
+"""The network as an ONNX graph: images in, labels and logits out, for any batch and any size from 32×32 on."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from ..artifacts.onnx_weights import Folding, encode
 from ..errors import UserError
 from ..models import SegmentationModel
 from ..models.attention import attention_maps
+from ..models.network import without_missing
 from .folding import find_folding, fold
 from .program import trace
 from .replacements import Purpose, replace_layers
@@ -55,16 +56,18 @@ class PixelsToLabels(nn.Module):
         self.network, self.explains = network, explains
         self.mean: Tensor
         self.std: Tensor
-        self.register_buffer("mean", torch.tensor(network.mean).view(1, -1, 1, 1) * 255)
-        self.register_buffer("std", torch.tensor(network.std).view(1, -1, 1, 1) * 255)
+        scale = network.bands.scale
+        self.register_buffer("mean", torch.tensor(network.mean).view(1, -1, 1, 1) * scale)
+        self.register_buffer("std", torch.tensor(network.std).view(1, -1, 1, 1) * scale)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """N×H×W×3 (uint8) → labels N×H×W (uint8), coarse logits N×C×h×w (float32), attention in the order of its names.
+        """N×H×W×B → labels N×H×W (uint8), coarse logits N×C×h×w (float32), attention in the order of its names.
 
         What attention and logits have in common stands in the graph twice; a runtime computes it once.
         """
         height, width = images.shape[1:3]
-        pixels = images.permute(0, 3, 1, 2).float().contiguous() - self.mean
+        values = images.permute(0, 3, 1, 2).float().contiguous()
+        pixels = without_missing(values - self.mean, values, self.network.bands)
         pixels = pixels if self.unscaled else pixels / self.std
         logits = self.network.coarse_logits(pixels)
         extended = self.network.backbone.extended(height), self.network.backbone.extended(width)
@@ -91,7 +94,7 @@ def build_graph(network: SegmentationModel, cheaper: bool = True, explains: bool
     """The ONNX graph of a network.
 
     Args:
-        network: three channels in; stays as it is.
+        network: stays as it is.
         cheaper: compute the convolutions that gain by it with fewer multiplications (see `winograd` and `narrow`); not
             for a graph that is to be quantised, whose products are cheap and whose precision is not enough.
         explains: the network's attention comes out, too, by the names of `attention_maps`.
@@ -99,15 +102,17 @@ def build_graph(network: SegmentationModel, cheaper: bool = True, explains: bool
     Raises:
         UserError: the network cannot be exported, or has no attention.
     """
-    channels = network.backbone.in_channels
-    if channels != 3:
-        raise UserError(f"an exported model takes images in RGB, and this one {channels} channels")
+    bands = network.bands
+    if network.backbone.in_channels != len(bands):
+        raise UserError(
+            f"the network takes {network.backbone.in_channels} channels, and its bands= say {bands}; set them"
+        )
     own = copy.deepcopy(network).cpu().eval()
     folding = find_folding(own)
     attention: list[str] = []
     if explains:
         with torch.inference_mode():
-            attention = list(attention_maps(own, torch.zeros(1, 3, 64, 64)))
+            attention = list(attention_maps(own, torch.zeros(1, len(bands), 64, 64)))
         if not attention:
             raise UserError(
                 "explain=True keeps FPA's attention and GAU's gates, and this network has none; leave it out"
@@ -115,7 +120,8 @@ def build_graph(network: SegmentationModel, cheaper: bool = True, explains: bool
     whole = PixelsToLabels(copy.deepcopy(own), folding, cheaper, explains).eval()
     try:
         with _quiet(), time_limit(TIME_LIMIT):
-            program = trace(whole, torch.zeros(2, 64, 96, 3, dtype=torch.uint8), (1, 2))
+            images = torch.zeros(2, 64, 96, len(bands), dtype=getattr(torch, bands.dtype))
+            program = trace(whole, images, (1, 2))
             exported = torch.onnx.export(
                 program,
                 input_names=[INPUT],
@@ -137,11 +143,11 @@ def build_graph(network: SegmentationModel, cheaper: bool = True, explains: bool
         ) from error
     assert exported is not None
     model = exported.model_proto
-    _tidy(model, network.num_classes)
+    _tidy(model, network.num_classes, len(bands))
     return Graph(model, encode(own, folding, whole.folded, model), tuple(attention))
 
 
-def _tidy(model: onnx.ModelProto, classes: int) -> None:
+def _tidy(model: onnx.ModelProto, classes: int, bands: int) -> None:
     """Name the sizes, and leave out what only the exporter's authors need: where in the source each node is from."""
     model.producer_name = "pyramid-attention"
     model.doc_string = "Semantic segmentation; see the metadata."
@@ -151,7 +157,7 @@ def _tidy(model: onnx.ModelProto, classes: int) -> None:
     del model.graph.metadata_props[:]
     model.graph.name = "pyramid-attention"
     sizes: dict[str, tuple[str | int, ...]] = {
-        INPUT: ("batch", "height", "width", 3),
+        INPUT: ("batch", "height", "width", bands),
         LABELS: ("batch", "height", "width"),
         SCORES: ("batch", classes, "score_height", "score_width"),
     }

@@ -14,6 +14,7 @@ from PIL import Image
 from ..artifacts.onnx_file import INPUT, LABELS, SCORES
 from ..data.shapes import open_shapes
 from ..errors import UserError
+from ..images import RGB
 from ..inference.engines.onnxruntime import open_session
 from ..models import SegmentationModel
 from ..models.attention import attention_maps
@@ -67,7 +68,7 @@ def verify(network: SegmentationModel, path: Path) -> Verification:
     attention = [name for output in session.get_outputs() if (name := output.name) not in (LABELS, SCORES)]
     agreements, differences = [], []
     for size in SIZES:
-        images = _images(size)
+        images = _images(size, network)
         labels, *given = session.run([LABELS, SCORES, *attention], {INPUT: images})
         with torch.inference_mode():
             pixels = network.normalise(torch.from_numpy(images))
@@ -85,9 +86,29 @@ def verify(network: SegmentationModel, path: Path) -> Verification:
     return Verification(min(agreements), max(differences))
 
 
-def _images(size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Two images 2×H×W×3 (uint8) of one size: drawn shapes, and noise."""
+def _images(size: tuple[int, int], network: SegmentationModel) -> NDArray[Any]:
+    """Two images 2×H×W×B of one size: drawn shapes and noise, or for other bands than RGB large and small patches.
+
+    The patches are spread as the network's statistics say, and some hold no data.
+    """
     height, width = size
+    bands = network.bands
+    if bands != RGB:
+        draw = np.random.default_rng(0)
+        mean, std = (np.array(values) * bands.scale for values in (network.mean, network.std))
+        images = []
+        for patch in (16, 1):
+            some = draw.normal(mean, std, (-(-height // patch), -(-width // patch), len(bands)))
+            images.append(some.repeat(patch, axis=0).repeat(patch, axis=1)[:height, :width])
+        values = np.stack(images)
+        if bands.dtype != "float32":
+            limits = np.iinfo(bands.dtype)
+            values = np.rint(values).clip(limits.min, limits.max)
+        if bands.nodata is not None:
+            values[:, :9, :11] = bands.nodata
+        if bands.dtype == "float32":
+            values[:, -5:, -7:, 0] = np.nan
+        return values.astype(bands.dtype)
     drawn = open_shapes(seed=1).split("val")[0].read_image()
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return np.stack([np.asarray(Image.fromarray(drawn).resize((width, height))), noise])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .bands import RGB, Bands, read_filled
 from .decode import (
     IMAGE_SUFFIXES,
     MAX_PIXELS,
@@ -24,19 +25,23 @@ from .decode import (
     write_label_map,
 )
 from .raster import Place, Raster, Span, band_indices
+from .raster_reader import RasterReader
 from .table import is_raster, open_raster
 from .windows import ArrayImage, ImageReader, PillowImage, read_whole
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
+    "RGB",
     "ArrayImage",
+    "Bands",
     "ImageReader",
     "MaskValues",
     "NoImage",
     "PillowImage",
     "Place",
     "Raster",
+    "RasterReader",
     "Span",
     "TooManyPixels",
     "as_reader",
@@ -50,6 +55,7 @@ __all__ = [
     "open_image",
     "open_raster",
     "pixel_type",
+    "read_filled",
     "read_image",
     "read_label_map",
     "read_mask_values",

@@ -58,7 +58,7 @@ def write_cog(
         "blockxsize": BLOCK,
         "blockysize": BLOCK,
         "compress": "deflate",
-        "zlevel": 6,
+        "zlevel": 1,  # it is read once and removed
         "bigtiff": "if_safer",
         "sparse_ok": False,
     }

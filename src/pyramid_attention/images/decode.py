@@ -24,6 +24,7 @@ from PIL import Image, UnidentifiedImageError, _imaging
 from ..classes import ClassTable
 from ..errors import UserError
 from ..files import whole_file
+from .bands import RGB, Bands
 from .windows import ArrayImage, ImageReader, PillowImage, read_whole
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm"})
@@ -261,8 +262,12 @@ def decode_image(content: bytes, name: str, max_pixels: int | None = None) -> ND
         return read_whole(_reader(_upright(image), name))
 
 
-def to_image_array(image: NDArray[np.generic] | Image.Image) -> NDArray[np.uint8]:
-    """An image in memory as `read_image` would give it: a Pillow image, or an array H×W or H×W×3 of uint8.
+def to_image_array(image: NDArray[np.generic] | Image.Image, bands: Bands = RGB) -> NDArray[Any]:
+    """An image in memory as an array H×W×B: of `bands`, or for RGB as `read_image` would give it.
+
+    Args:
+        image: an array; for RGB also H×W (grey), or Pillow's.
+        bands: what it is to have.
 
     Raises:
         UserError: another shape or type, or a side of zero pixels.
@@ -270,24 +275,28 @@ def to_image_array(image: NDArray[np.generic] | Image.Image) -> NDArray[np.uint8
     if isinstance(image, Image.Image):
         return read_whole(as_reader(image))
     array = np.asarray(image)
-    if array.ndim == 2:
-        array = np.repeat(array[:, :, None], 3, axis=2)
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
-        raise UserError(f"an image in memory is H×W×3 uint8 (RGB), not {array.dtype} of shape {array.shape}")
+    if array.ndim == 2 and len(bands) in (1, 3):
+        array = np.repeat(array[:, :, None], len(bands), axis=2)
+    if array.dtype != bands.dtype or array.ndim != 3 or array.shape[2] != len(bands) or 0 in array.shape:
+        raise UserError(
+            f"an image in memory is H×W×{len(bands)} {bands.dtype} ({', '.join(bands.names)}), not {array.dtype} of"
+            f" shape {array.shape}"
+        )
     return array
 
 
-def as_reader(image: NDArray[np.generic] | Image.Image | ImageReader) -> ImageReader:
-    """An image in memory, Pillow's or an array H×W or H×W×3 of uint8, as an `ImageReader`.
+def as_reader(image: NDArray[np.generic] | Image.Image | ImageReader, bands: Bands = RGB) -> ImageReader:
+    """An image in memory, Pillow's or an array, as an `ImageReader`; one that is a reader already stays as it is.
 
     Raises:
-        UserError: as `to_image_array`.
+        UserError: as `to_image_array`, or a reader of other bands.
     """
-    if isinstance(image, ImageReader):
-        return image
     if isinstance(image, Image.Image):
-        return _reader(_upright(image), "the given image")
-    return ArrayImage(to_image_array(image))
+        image = _reader(_upright(image), "the given image")
+    if isinstance(image, ImageReader):
+        bands.refuse_others(image.read((0, 1), (0, 1)))
+        return image
+    return ArrayImage(to_image_array(image, bands))
 
 
 def read_label_map(path: PathLike) -> NDArray[np.uint8] | NDArray[np.int32]:

@@ -6,7 +6,8 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,6 +27,7 @@ RGB = ("red", "green", "blue")
 FAULTS = (RasterioError, CPLE_BaseError)
 """What reading a damaged file raises."""
 
+os.environ.setdefault("GDAL_CACHEMAX", "128")  # megabytes of decoded blocks; by default a twentieth of all memory
 os.environ.setdefault("CPL_LOG", os.devnull)  # where GDAL prints its warnings, which name no file: stderr by default
 
 
@@ -64,12 +66,9 @@ class GdalRaster:
 
     def __init__(self, path: Path, as_ids: bool = False) -> None:
         self.path = path
-        self._lock = threading.Lock()
         try:
-            with rasterio.Env(), warnings.catch_warnings():  # which says where the tables of coordinate systems are
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                self._file = rasterio.open(path)
-                self._read_header(as_ids)
+            self._open()
+            self._read_header(as_ids)
         except (UserError, MemoryError):
             raise
         except Exception as error:  # rasterio raises whatever a damaged header leads to
@@ -102,6 +101,24 @@ class GdalRaster:
         flags = [flag for index in self._indices for flag in file.mask_flag_enums[index - 1]]
         self._masked = any(flag != MaskFlags.all_valid for flag in flags) or self.dtype == np.float32
 
+    def _open(self) -> None:
+        """Open the file for this process: of a file that was opened before a fork both would move one position."""
+        self._lock, self._process = threading.Lock(), os.getpid()
+        with rasterio.Env(), warnings.catch_warnings():  # which says where the tables of coordinate systems are
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            self._file = rasterio.open(self.path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_file", "_lock")} | {"_process": 0}
+
+    @contextmanager
+    def _ours(self) -> Iterator[Any]:
+        """The file, which no other thread reads meanwhile."""
+        if self._process != os.getpid():
+            self._open()
+        with self._lock:
+            yield self._file
+
     def _name(self, position: int, index: int) -> str:
         described = self._file.descriptions[index - 1]
         if described:
@@ -120,8 +137,8 @@ class GdalRaster:
 
     def _read(self, indices: list[int], rows: Span, columns: Span) -> NDArray[Any]:
         try:
-            with self._lock:
-                values: NDArray[Any] = self._file.read(indices, window=_window(rows, columns))
+            with self._ours() as file:
+                values: NDArray[Any] = file.read(indices, window=_window(rows, columns))
         except FAULTS as error:
             raise UserError(
                 f"{self.path} is damaged in rows {rows[0]} to {rows[1]}, columns {columns[0]} to {columns[1]}"
@@ -134,8 +151,8 @@ class GdalRaster:
         if not self._masked:
             return None
         try:
-            with self._lock:
-                mask: NDArray[np.bool_] = self._file.dataset_mask(window=_window(rows, columns)) > 0
+            with self._ours() as file:
+                mask: NDArray[np.bool_] = file.dataset_mask(window=_window(rows, columns)) > 0
         except FAULTS as error:
             raise UserError(f"the mask of {self.path} is damaged ({_first_line(error)})") from error
         if self.dtype == np.float32:

@@ -70,8 +70,8 @@ def _opener(path: Path) -> Opener | None:
     return next((opener for opener in OPENERS if name.endswith(opener.suffixes)), None)
 
 
-def is_raster(path: Path) -> bool:
-    """Whether a path is opened by windows: a file of the table, but for TIFFs that are plain 8-bit images.
+def is_raster(path: Path, rgb: bool = True) -> bool:
+    """Whether a path is opened by windows: a file of the table, but where images are in `rgb` no plain 8-bit TIFF.
 
     A folder is one if it is an OME-Zarr; a pattern of files with {band} in its name stands for a scene. Where rasterio
     is not installed, 8-bit images on earth are images like any other.
@@ -81,7 +81,7 @@ def is_raster(path: Path) -> bool:
     opener = _opener(path)
     if opener is None or not path.exists():
         return False
-    if opener.modules == ("rasterio",) and path.name.lower().endswith((".tif", ".tiff")):
+    if rgb and opener.modules == ("rasterio",) and path.name.lower().endswith((".tif", ".tiff")):
         return not _is_plain_tiff(path, on_earth=importlib.util.find_spec("rasterio") is None)
     return path.suffix != ".zarr" or path.is_dir()
 

@@ -1,9 +1,9 @@
-"""An RGB image of 8 bits that is read by windows: in memory as an array, or as Pillow decoded it."""
+"""An image that is read by windows: in memory as an array, or in RGB as Pillow decoded it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ BAND = 1 << 22
 
 @runtime_checkable
 class ImageReader(Protocol):
-    """An RGB image that is read by windows, whether it lies in memory or in a file of any size."""
+    """An image of B bands that is read by windows, whether it lies in memory or in a file of any size."""
 
     @property
     def height(self) -> int:
@@ -27,15 +27,15 @@ class ImageReader(Protocol):
     def width(self) -> int:
         """Columns."""
 
-    def read(self, rows: Span, columns: Span) -> NDArray[np.uint8]:
-        """The pixels of a window, h×w×3 uint8.
+    def read(self, rows: Span, columns: Span) -> NDArray[Any]:
+        """The values of a window, h×w×B; of an image in RGB h×w×3 uint8.
 
         Raises:
             UserError: this part of the file is damaged.
         """
 
-    def resized(self, height: int, width: int) -> NDArray[np.uint8]:
-        """The whole image at another size, height×width×3 uint8: each pixel a weighted mean of those it stands for.
+    def resized(self, height: int, width: int) -> NDArray[Any]:
+        """The whole image at another size, height×width×B: each pixel a weighted mean of those it stands for.
 
         Raises:
             UserError: the file is damaged.
@@ -44,9 +44,9 @@ class ImageReader(Protocol):
 
 @dataclass(frozen=True)
 class ArrayImage:
-    """An array H×W×3 uint8 as an `ImageReader`."""
+    """An array H×W×B as an `ImageReader`."""
 
-    array: NDArray[np.uint8]
+    array: NDArray[Any]
 
     @property
     def height(self) -> int:
@@ -58,13 +58,15 @@ class ArrayImage:
         """See `ImageReader`."""
         return int(self.array.shape[1])
 
-    def read(self, rows: Span, columns: Span) -> NDArray[np.uint8]:
+    def read(self, rows: Span, columns: Span) -> NDArray[Any]:
         """See `ImageReader`; a view of the array."""
         return self.array[slice(*rows), slice(*columns)]
 
-    def resized(self, height: int, width: int) -> NDArray[np.uint8]:
+    def resized(self, height: int, width: int) -> NDArray[Any]:
         """See `ImageReader`."""
-        return PillowImage(Image.fromarray(self.array)).resized(height, width)
+        if self.array.shape[2] == 3 and self.array.dtype == np.uint8:
+            return PillowImage(Image.fromarray(self.array)).resized(height, width)
+        return resize_bands(self.array, height, width, self.array.dtype)
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,18 @@ class PillowImage:
         return np.asarray(self.image.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def read_whole(image: ImageReader) -> NDArray[np.uint8]:
-    """All pixels of an image, H×W×3 uint8."""
+def read_whole(image: ImageReader) -> NDArray[Any]:
+    """All values of an image, H×W×B."""
     return image.read((0, image.height), (0, image.width))
+
+
+def resize_bands(values: NDArray[Any], height: int, width: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An image H×W×B at another size and in a type, height×width×B: bilinear, antialiased, whole numbers rounded."""
+    resized = np.stack(
+        [
+            np.asarray(Image.fromarray(band).resize((width, height), Image.Resampling.BILINEAR))
+            for band in np.moveaxis(values.astype(np.float32), 2, 0)
+        ],
+        axis=2,
+    )
+    return resized if dtype == np.float32 else np.rint(resized).astype(dtype)

@@ -123,7 +123,8 @@ def _answer(pipe: Any, function: Callable[..., Measurement], arguments: tuple[An
 
 def _measure(model: Model, options: SegmenterOptions, size: tuple[int, int], rounds: int) -> Measurement:
     segmenter = Segmenter.load(model, options)
-    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    bands = segmenter.info.bands
+    image = np.random.default_rng(0).integers(0, 256, (*size, len(bands)), dtype=np.uint8).astype(bands.dtype)
     group = [image] * BATCH
     alone, together, products = [], [], []
     for number in range(rounds + 2):

@@ -41,6 +41,11 @@ class EnsembleEngine:
                     f"model {number} of the ensemble has other classes ({', '.join(theirs)}) than the first"
                     f" ({', '.join(ours)}); name models of the same classes in the same order"
                 )
+            if info.bands != first.bands:
+                raise UserError(
+                    f"model {number} of the ensemble takes {info.bands}, and the first {first.bands}; name models of"
+                    " the same images"
+                )
             if info.align_corners != first.align_corners:
                 raise UserError(
                     f"model {number} of the ensemble differs from the first in align_corners; name models that agree"

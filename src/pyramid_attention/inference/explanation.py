@@ -68,7 +68,7 @@ def explain(segmenter: Segmenter, image: NDArray[np.uint8], model: Model | Segme
         UserError: memory runs out.
     """
     plan = segmenter.plan(*image.shape[:2])
-    pixels = plan.prepare(as_reader(image))
+    pixels = plan.prepare(as_reader(image, segmenter.info.bands))
     height, width = plan.resized
     logits = segmenter.engine(pixels[None])[0]
     labels = best_labels(logits, *plan.axes(logits.shape[1:], plan.resized))

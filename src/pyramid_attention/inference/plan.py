@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,9 +60,9 @@ class Plan:
         """The image at the size `resized`: each new pixel a weighted mean of those it stands for (antialiased)."""
         return image if (image.height, image.width) == self.resized else ArrayImage(image.resized(*self.resized))
 
-    def prepare(self, image: ImageReader) -> NDArray[np.uint8]:
-        """The whole image resized and padded: h×w×3 uint8."""
-        padded: NDArray[np.uint8] = pad(read_whole(self.resize(image))[None], self.size_divisor)[0]
+    def prepare(self, image: ImageReader) -> NDArray[Any]:
+        """The whole image resized and padded: h×w×B."""
+        padded: NDArray[Any] = pad(read_whole(self.resize(image))[None], self.size_divisor)[0]
         return padded
 
     def axes(self, grid: Sequence[int], pixels: Sequence[int] | None = None) -> tuple[Axis, Axis]:
@@ -110,8 +111,8 @@ def plan_image(
     return Plan((height, width), resized, size_divisor, align_corners, rows, columns, options.tile_overlap)
 
 
-def pad(images: NDArray[np.uint8], size_divisor: int = 1) -> NDArray[np.uint8]:
-    """Repeat the right and lower edge of images N×H×W×3 up to `MIN_SIDE` and a multiple of `size_divisor`."""
+def pad(images: NDArray[Any], size_divisor: int = 1) -> NDArray[Any]:
+    """Repeat the right and lower edge of images N×H×W×B up to `MIN_SIDE` and a multiple of `size_divisor`."""
     height, width = images.shape[1:3]
     wanted = Plan((height, width), (height, width), size_divisor).padded
     if wanted == (height, width):

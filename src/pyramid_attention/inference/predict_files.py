@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..images import Place, open_raster, read_label_map
 from .addresses import shown
 from .options import VideoOptions
 from .predict import PredictSummary, predict
-from .rasters import predict_rasters, raster_outputs, raster_suffix
+from .rasters import TILE, predict_rasters, raster_outputs, raster_suffix
 from .segmenter import Segmenter
 from .sinks import CONFIDENCE, LABEL_MAP, FileSink, Output, video_outputs
 from .sources import FileSource, Item
@@ -38,6 +39,7 @@ def predict_files(
     folder: Path,
     *,
     outputs: Sequence[Output] = (),
+    bands: Sequence[str | int] | None = None,
     confidence: bool = False,
     polygons: Path | None = None,
     min_area: float = 0.0,
@@ -55,6 +57,7 @@ def predict_files(
         source: see `find_images`.
         folder: of the results; see `FileSink`, also for `resume` and `overwrite`.
         outputs: what is written of each image beside its label map; rasters have none of these.
+        bands: of rasters, see `segment_raster`.
         confidence: write the labels' probabilities, too.
         polygons: a file for the regions of the one image or raster there is.
         min_area: of these regions, see `write_polygons`.
@@ -69,7 +72,7 @@ def predict_files(
         raise UserError(f"polygons={polygons} is to be a file {' or '.join(SUFFIXES)}")
     if polygons is not None and source.count != 1:
         raise UserError(f"polygons={polygons} takes the regions of one image, and there are {source.count}; name one")
-    images, rasters, clips = source.apart()
+    images, rasters, clips = source.apart(rgb=segmenter.info.bands.is_rgb)
     by_suffix: dict[str, list[Item]] = {}
     for item in rasters.items:
         by_suffix.setdefault(raster_suffix(Path(item.place)), []).append(item)
@@ -100,13 +103,16 @@ def predict_files(
     if images.items or images.failed:
         with sink_of([LABEL_MAP, *outputs, *([CONFIDENCE] if confidence else [])]) as sink:
             summary = predict(segmenter, images, sink, on_done=on_done)
-    by_tiles = segmenter
+    by_tiles = copy(segmenter)
     if segmenter.options.max_size is None:  # what a model says of images: a raster is never one look at a scene
-        by_tiles = copy(segmenter)
         by_tiles.max_size = None
+    if segmenter.options.tile is None:
+        by_tiles.options = replace(segmenter.options, tile=TILE)
     for suffix, items in by_suffix.items():
         with sink_of(raster_outputs(suffix, confidence)) as sink:
-            found = predict_rasters(by_tiles, FileSource(items), sink, confidence=confidence, on_done=on_done)
+            found = predict_rasters(
+                by_tiles, FileSource(items), sink, bands=bands, confidence=confidence, on_done=on_done
+            )
         summary = PredictSummary(summary.done + found.done, [*summary.failed, *found.failed])
     if clips.items and videos is not None:
         from .video.predict_videos import predict_videos

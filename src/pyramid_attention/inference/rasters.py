@@ -12,18 +12,16 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ..classes import IGNORE
 from ..errors import UserError, require
 from ..files import owned, whole_file, whole_folder
-from ..images import Raster, Span, open_raster
+from ..images import Raster, RasterReader, band_indices, open_raster
 from .predict import PredictSummary, is_hopeless
 from .row_store import RowStore
 from .segmentation import Segmentation
@@ -31,91 +29,8 @@ from .segmenter import Segmenter
 from .sinks import Claim, FileSink, Output
 from .sources import FileSource, Item, version_of
 
-
-@dataclass
-class RasterReader:
-    """Some bands of a raster, read by windows for the Segmenter.
-
-    Where the file is damaged, or holds no data, the values are 0; which windows were damaged is remembered.
-    """
-
-    raster: Raster
-    bands: Sequence[int] | None = None
-    holes: list[tuple[Span, Span, str]] = field(default_factory=list)
-
-    @property
-    def height(self) -> int:
-        """Rows."""
-        return self.raster.height
-
-    @property
-    def width(self) -> int:
-        """Columns."""
-        return self.raster.width
-
-    def read(self, rows: Span, columns: Span) -> NDArray[Any]:
-        """The values of a window, h×w×B."""
-        values = self._values(rows, columns)
-        valid = self.valid(rows, columns)
-        return values if valid is None else np.where(valid[..., None], values, values.dtype.type(0))
-
-    def _values(self, rows: Span, columns: Span) -> NDArray[Any]:
-        try:
-            return self.raster.read(rows, columns, self.bands)
-        except UserError as error:
-            if rows[1] - rows[0] > 1 and columns[1] - columns[0] > 1 and (rows[1] - rows[0]) > SMALLEST:
-                middle, centre = sum(rows) // 2, sum(columns) // 2
-                halves = [(rows[0], middle), (middle, rows[1])]
-                sides = [(columns[0], centre), (centre, columns[1])]
-                parts = [[self._values(some, side) for side in sides] for some in halves]
-                return np.concatenate([np.concatenate(row, axis=1) for row in parts])
-            self.holes.append((rows, columns, str(error)))
-            count = len(self.raster.bands) if self.bands is None else len(self.bands)
-            return np.zeros((rows[1] - rows[0], columns[1] - columns[0], count), self.raster.dtype)
-
-    def valid(self, rows: Span, columns: Span) -> NDArray[np.bool_] | None:
-        """Where a window holds data, h×w; None where all of it does."""
-        try:
-            mask = self.raster.valid(rows, columns)
-        except UserError as error:
-            self.holes.append((rows, columns, str(error)))
-            mask = None
-        inside = [hole for hole in self.holes if _meet(hole[0], rows) and _meet(hole[1], columns)]
-        if inside and mask is None:
-            mask = np.ones((rows[1] - rows[0], columns[1] - columns[0]), bool)
-        for down, across, _ in inside:
-            assert mask is not None
-            mask[_part(down, rows), _part(across, columns)] = False
-        return mask
-
-    def resized(self, height: int, width: int) -> NDArray[Any]:
-        """The whole image at a smaller size: means of equal squares first, then bilinear, antialiased."""
-        step = max(1, min(self.height // (2 * height), self.width // (2 * width)))
-        strips = []
-        for top in range(0, self.height - self.height % step or self.height, step * 64):
-            bottom = min(top + step * 64, self.height // step * step)
-            strip = self.read((top, bottom), (0, self.width // step * step)).astype(np.float32)
-            squares = strip.reshape(-1, step, self.width // step, step, strip.shape[2])
-            strips.append(squares.mean(axis=(1, 3)))
-        small = np.concatenate(strips)
-        bands = [
-            np.asarray(Image.fromarray(small[..., band]).resize((width, height), Image.Resampling.BILINEAR))
-            for band in range(small.shape[2])
-        ]
-        values = np.stack(bands, axis=2)
-        return values if self.raster.dtype == np.float32 else np.rint(values).astype(self.raster.dtype)
-
-
-SMALLEST = 64
-"""Rows of the smallest window of a damaged part that is read on its own."""
-
-
-def _meet(one: Span, other: Span) -> bool:
-    return one[0] < other[1] and other[0] < one[1]
-
-
-def _part(inner: Span, outer: Span) -> slice:
-    return slice(max(0, inner[0] - outer[0]), max(0, inner[1] - outer[0]))
+TILE = 1024
+"""The side of the tiles of rasters, where nobody says another: so that the network takes less memory than the rows."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +53,7 @@ def segment_raster(
     raster: Raster,
     labels: Path,
     *,
-    bands: Sequence[int] | None = None,
+    bands: Sequence[str | int] | None = None,
     confidence: Path | None = None,
     put: Callable[[Path], AbstractContextManager[Path]] | None = None,
     on_rows: Callable[[int], None] | None = None,
@@ -149,24 +64,29 @@ def segment_raster(
         segmenter: takes images of as many bands.
         raster: of any size.
         labels: the file to be written; its suffix says the format (`.tif`, `.zarr`).
-        bands: of the raster, in the network's order, by their places from 0; all by default.
+        bands: of the raster, in the network's order, by name or by number from 1; by default those that the model was
+            trained on, see `Bands.find`.
         confidence: the file for the labels' probabilities.
         put: gives a temporary path for a file or a Zarr folder that is to appear whole; by default `files.whole_file`
             and `files.whole_folder`.
         on_rows: called with the number of rows as they are done, those of an earlier call at once.
 
     Raises:
-        UserError: another process is at it, memory runs out, or a result cannot be written.
+        UserError: the raster has other bands than the model takes, another process is at it, memory runs out, or a
+            result cannot be written.
         MissingExtra: the library for the format is not installed.
     """
     if labels.resolve() == raster.path.resolve():
         raise UserError(f"{labels} would take the place of the raster that is read; choose another file")
     require(f"writing {labels.name}", "zarr" if labels.suffix == ".zarr" else "rasterio")
-    reader = RasterReader(raster, bands)
+    wanted = segmenter.info.bands
+    places = wanted.find(raster) if bands is None else band_indices(bands, raster.bands, raster.path)
+    reader = RasterReader(raster, places, wanted.nodata)
+    wanted.refuse_others(reader.read((0, 1), (0, 1)))
     about = {
         "raster": str(raster.path.resolve()),
         "version": version_of(raster.path),
-        "bands": None if bands is None else list(bands),
+        "bands": list(places),
         "made_by": segmenter.identity,
         "confidence": confidence is not None,
     }
@@ -224,6 +144,7 @@ def predict_rasters(
     source: FileSource,
     sink: FileSink,
     *,
+    bands: Sequence[str | int] | None = None,
     confidence: bool = False,
     on_done: Callable[[], None] | None = None,
 ) -> PredictSummary:
@@ -233,6 +154,7 @@ def predict_rasters(
         segmenter: the model.
         source: whose items are all rasters, of one `raster_suffix`.
         sink: with the outputs of `raster_outputs`, entered already.
+        bands: see `segment_raster`.
         confidence: write the labels' probabilities as a second raster.
         on_done: called after each raster.
 
@@ -252,7 +174,7 @@ def predict_rasters(
                     elsewhere.append(item)
                     continue
                 if claim is Claim.OURS:
-                    _predict_one(segmenter, item, sink, confidence)
+                    _predict_one(segmenter, item, sink, bands, confidence)
                     sink.finish(item)
                 summary.done += 1
             except UserError as error:
@@ -268,18 +190,16 @@ def predict_rasters(
     return summary
 
 
-def _predict_one(segmenter: Segmenter, item: Item, sink: FileSink, confidence: bool) -> None:
+def _predict_one(
+    segmenter: Segmenter, item: Item, sink: FileSink, bands: Sequence[str | int] | None, confidence: bool
+) -> None:
     raster = open_raster(Path(item.place))
     try:
-        if len(raster.bands) != 3 or raster.dtype != np.uint8:
-            raise UserError(
-                f"{item.place} has {len(raster.bands)} bands of {raster.dtype} ({', '.join(raster.bands)}), and the"
-                " model takes 3 of uint8: red, green, blue"
-            )
         result = segment_raster(
             segmenter,
             raster,
             sink.folder / f"{item.name}{raster_suffix(Path(item.place))}",
+            bands=bands,
             confidence=sink.folder / f"{item.name}_confidence.tif" if confidence else None,
             put=lambda path: sink.put(path.relative_to(sink.folder).as_posix(), item.version),
         )

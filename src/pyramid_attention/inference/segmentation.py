@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..classes import ClassTable
-from ..images import ImageReader, read_whole
+from ..images import RGB, Bands, ImageReader, read_whole
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,13 @@ class Segmentation:
     """Where the image is read from."""
     find_confidence: Callable[[], NDArray[np.float32]] = field(repr=False)
     """Computes `confidence`."""
+    bands: Bands = RGB
+    """What the values of the image are."""
 
     @cached_property
     def image(self) -> NDArray[np.uint8]:
-        """The image itself, H×W×3 RGB uint8, upright."""
-        return read_whole(self.source)
+        """The image itself, H×W×3 RGB uint8, upright; of other bands as `Bands.to_rgb` shows them."""
+        return self.bands.to_rgb(read_whole(self.source))
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -18,7 +19,7 @@ from PIL import Image
 
 from ..artifacts import Located, Model, ModelInfo
 from ..classes import ClassTable
-from ..images import ImageReader, as_reader, open_image
+from ..images import ImageReader, RasterReader, as_reader, open_image, open_raster
 from .engines import Engine, load_engine
 from .options import DEFAULT_MODEL, SegmenterOptions
 from .plan import Plan, plan_image
@@ -132,13 +133,21 @@ class Segmenter:
         """Segment an image.
 
         Args:
-            image: a path, an array H×W×3 (or H×W, grey) of uint8, a Pillow image, or one that is read by windows.
+            image: a path, an array H×W×3 (or H×W, grey) of uint8, a Pillow image, or one that is read by windows. For a
+                model of other bands: a path of a raster, an array H×W×B, or one that is read by windows.
             with_confidence: the confidence will be asked for; saves segmenting the tiles of a large image once more.
 
         Raises:
-            UserError: the image cannot be read, or memory does not hold it.
+            UserError: the image cannot be read, has other bands than the model takes, or memory does not hold it.
         """
-        reader = open_image(image) if isinstance(image, (str, os.PathLike)) else as_reader(image)
+        bands = self.info.bands
+        if not isinstance(image, (str, os.PathLike)):
+            reader = as_reader(image, bands)
+        elif bands.is_rgb:
+            reader = open_image(image)
+        else:
+            raster = open_raster(Path(image))
+            reader = RasterReader(raster, bands.find(raster), bands.nodata)
         if not self.plan(reader.height, reader.width).tiled:
             return self.batch([reader])[0]
         labels, confidence = self._gather(reader, with_confidence)
@@ -148,21 +157,22 @@ class Segmenter:
             assert found is not None
             return found
 
-        return Segmentation(labels, self.classes, reader, find_confidence)
+        return Segmentation(labels, self.classes, reader, find_confidence, bands)
 
     def batch(self, images: Sequence[NDArray[np.generic] | ImageReader]) -> list[Segmentation]:
         """Segment several images of one size at once, none of them by tiles.
 
         Raises:
-            UserError: one is no image, or memory does not hold them.
+            UserError: one is no image, or of other bands, or memory does not hold them.
         """
-        readers = [as_reader(image) for image in images]
+        bands = self.info.bands
+        readers = [as_reader(image, bands) for image in images]
         plan = self.plan(readers[0].height, readers[0].width)
         logits = self.engine(np.stack([plan.prepare(reader) for reader in readers]))
         axes = plan.axes(logits.shape[2:])
 
         def segmentation(reader: ImageReader, own: NDArray[np.float32]) -> Segmentation:
-            return Segmentation(best_labels(own, *axes), self.classes, reader, lambda: confidence(own, *axes))
+            return Segmentation(best_labels(own, *axes), self.classes, reader, lambda: confidence(own, *axes), bands)
 
         return [segmentation(reader, own) for reader, own in zip(readers, logits, strict=True)]
 

@@ -77,11 +77,15 @@ class FileSource:
     def __iter__(self) -> Iterator[Item]:
         return iter(self.items)
 
-    def apart(self) -> tuple[FileSource, FileSource, FileSource]:
-        """Images that are decoded whole (with the failed inputs), rasters, which are read by windows, and videos."""
+    def apart(self, rgb: bool = True) -> tuple[FileSource, FileSource, FileSource]:
+        """Images that are decoded whole (with the failed inputs), rasters, which are read by windows, and videos.
+
+        Args:
+            rgb: whether files that can be read in either way are images in RGB.
+        """
         kinds: tuple[list[Item], list[Item], list[Item]] = ([], [], [])
         for item in self.items:
-            kinds[2 if is_video(item.place) else is_raster(Path(item.place))].append(item)
+            kinds[2 if is_video(item.place) else is_raster(Path(item.place), rgb=rgb)].append(item)
         images, rasters, videos = (replace(self, items=kind, failed=()) for kind in kinds)
         return replace(images, failed=self.failed), rasters, videos
 

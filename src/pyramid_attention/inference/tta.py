@@ -8,6 +8,8 @@ softmax of that is the mean, so labels, confidence and tiling go on from it as f
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,8 +40,8 @@ class AugmentedEngine:
         self.engine = engine
         self.info, self.device = engine.info, engine.device
 
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run the network on images N×H×W×3 (uint8) → N×C×h×w (float32): the logarithms of the mean probabilities.
+    def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Run the network on images N×H×W×B → N×C×h×w (float32): the logarithms of the mean probabilities.
 
         Raises:
             UserError: as the engine.
@@ -51,9 +53,7 @@ class AugmentedEngine:
         assert total is not None
         return np.log(np.maximum(total / (2 * len(SCALES)), LEAST))
 
-    def _probabilities(
-        self, images: NDArray[np.uint8], scale: float, grid: tuple[int, ...] | None
-    ) -> NDArray[np.float32]:
+    def _probabilities(self, images: NDArray[Any], scale: float, grid: tuple[int, ...] | None) -> NDArray[np.float32]:
         """The sum of the probabilities of the images at a scale and of their mirror images, on a grid: N×C×h×w.
 
         Without a grid at the places of the network's own.
@@ -63,7 +63,7 @@ class AugmentedEngine:
         plan = Plan((height, width), size, self.info.size_divisor, self.info.align_corners)
         scaled = np.stack([read_whole(plan.resize(ArrayImage(image))) for image in images])
 
-        def view(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        def view(images: NDArray[Any]) -> NDArray[np.float32]:
             logits = self.engine(pad(images, self.info.size_divisor))
             return probabilities_at(plan, logits, grid or logits.shape[2:])
 

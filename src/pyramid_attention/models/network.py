@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..classes import ClassTable
 from ..errors import UserError
+from ..images import RGB, Bands
 from .backbone import Backbone
 from .blocks import Head, Resize
 from .parts import Context, Decoder
@@ -25,7 +26,8 @@ class SegmentationModel(nn.Module):
 
     Attributes:
         classes: what the logits stand for, or None where nobody said so. Saved with the model.
-        mean, std: how images are normalised, one value a channel on the scale 0 … 1: (image - mean) / std.
+        bands: what the values of images are; those of 8-bit images in RGB where nobody said so. Saved with the model.
+        mean, std: how images are normalised, one value a band: (image / bands.scale - mean) / std.
         spec: the arguments of `build_model` that make this network again, as plain JSON; None where it did not make it.
         upsample: brings the logits to the size of the image.
     """
@@ -37,15 +39,20 @@ class SegmentationModel(nn.Module):
         self.decoder = decoder
         self.head = head
         self.upsample = Resize()
+        self.bands: Bands = RGB
         self.mean = backbone.mean
         self.std = backbone.std
         self.spec: dict[str, Any] | None = None
         self._classes: ClassTable | None = None
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Images N×H×W×C (uint8) as the network takes them: N×C×H×W (float32), mean 0 and deviation 1 a channel."""
+        """Images N×H×W×B (of `bands.dtype`) as the network takes them: N×B×H×W float32, of mean 0 and deviation 1.
+
+        Pixels without data are 0, as the mean is.
+        """
         mean, std = (torch.tensor(values, device=images.device).view(1, -1, 1, 1) for values in (self.mean, self.std))
-        return (images.permute(0, 3, 1, 2).float() / 255 - mean) / std
+        values = images.permute(0, 3, 1, 2).float()
+        return without_missing((values / self.bands.scale - mean) / std, values, self.bands)
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images N×C×H×W (float) → logits N×num_classes×H×W; any H and W ≥ 1."""
@@ -83,3 +90,12 @@ class SegmentationModel(nn.Module):
         if table is not None and len(table) != self.num_classes:
             raise UserError(f"the model has {self.num_classes} classes, the class table {len(table)}")
         self._classes = table
+
+
+def without_missing(normalised: Tensor, values: Tensor, bands: Bands) -> Tensor:
+    """Normalised images with 0 in the pixels that hold no data, by the values that they were made of (N×B×H×W both)."""
+    if bands.nodata is not None:
+        normalised = torch.where((values == bands.nodata).all(dim=1, keepdim=True), 0.0, normalised)
+    if bands.dtype == "float32":
+        normalised = torch.where(torch.isnan(values).any(dim=1, keepdim=True), 0.0, normalised)
+    return normalised

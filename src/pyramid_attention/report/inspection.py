@@ -8,12 +8,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
+from ..classes import IGNORE, ClassTable
 from ..data import Sample
 from ..data.advice import Advice
 from ..data.inspect import Inspection, SplitInspection
+from ..data.scene_survey import SceneSurvey
+from ..data.scenes import WindowSample
 from ..data.tree import few
 from ..images import write_image
+from .legend import legend, present, text_size_for
 from .sheets import Shown, overlay_sheet
 
 LISTED = 3
@@ -142,5 +148,61 @@ def write_overlay_sheet(samples: Sequence[tuple[str, Sample]], inspection: Inspe
     Raises:
         UserError: a sample cannot be read any more, or the file cannot be written.
     """
-    shown = [Shown(f"{split}/{sample.name}", sample.read_image(), sample.read_mask()) for split, sample in samples]
+    shown = []
+    for split, sample in samples:
+        image, mask = inspection.dataset.bands.to_rgb(sample.read_image()), sample.read_mask()
+        if isinstance(sample, WindowSample) and (mask != IGNORE).any():
+            part = _around_labels(mask)
+            image, mask = image[part], mask[part]
+        shown.append(Shown(f"{split}/{sample.name}", image, mask))
     write_image(path, overlay_sheet(shown, inspection.dataset.classes))
+
+
+def _around_labels(mask: NDArray[np.uint8]) -> tuple[slice, slice]:
+    """The rows and columns of a mask's labels, and some around them."""
+    rows, columns = (np.flatnonzero((mask != IGNORE).any(axis=axis)) for axis in (1, 0))
+    margin = 24
+    return (
+        slice(max(0, rows[0] - margin), rows[-1] + 1 + margin),
+        slice(max(0, columns[0] - margin), columns[-1] + 1 + margin),
+    )
+
+
+def scene_lines(survey: SceneSurvey) -> Iterator[str]:
+    """What a scene holds: its size, place and bands, one line each."""
+    raster, bands = survey.scene.raster, survey.scene.bands
+    where = "without a place on earth"
+    if raster.place is not None:
+        across, down = raster.place.resolution()
+        where = f"{survey.crs}, pixels of {across:.6g}×{down:.6g} of its units"
+    yield f"{raster.path}: {raster.width}×{raster.height}, {where}"
+    nodata = "" if bands.nodata is None else f" ({bands.nodata:g})"
+    yield f"  {bands.dtype}, no data{nodata} in {survey.missing:.2%} of the pixels"
+    for name, low, high, mean in zip(bands.names, survey.low, survey.high, survey.mean, strict=True):
+        yield f"  band {name}: " + ("no data" if low != low else f"{low:.6g} to {high:.6g}, mean {mean:.6g}")
+
+
+def write_scene(survey: SceneSurvey, classes: ClassTable, path: Path) -> None:
+    """Write the small image of a scene: labels in the colours of their classes, blocks that validate framed in white.
+
+    Where labels are small they are drawn larger than they are, so that each can be found.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    mask = survey.mask
+    for axis in (0, 1):
+        for shift in (-2, -1, 1, 2):
+            beside = np.roll(survey.mask if axis == 0 else mask, shift, axis)
+            mask = np.where(mask == IGNORE, beside, mask)
+    colours = np.where((mask != IGNORE)[..., None], classes.colourise(mask), survey.image)
+    picture = Image.blend(Image.fromarray(survey.image), Image.fromarray(colours), 0.8)
+    scale = survey.image.shape[0] / survey.scene.raster.height
+    for (top, bottom), (left, right) in survey.scene.held:
+        corners = [(left * scale - 3, top * scale - 3), (right * scale + 2, bottom * scale + 2)]
+        ImageDraw.Draw(picture).rectangle(corners, outline=(255, 255, 255))
+    strip = legend(classes, present(survey.mask), picture.width, text_size_for(picture.height, picture.width))
+    canvas = Image.new("RGB", (strip.shape[1], picture.height + strip.shape[0]), (255, 255, 255))
+    canvas.paste(picture, (0, 0))
+    canvas.paste(Image.fromarray(strip), (0, picture.height))
+    write_image(path, canvas)

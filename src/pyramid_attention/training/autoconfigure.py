@@ -21,7 +21,9 @@ from scipy import ndimage
 from torch import nn
 
 from ..data import Dataset, Sample
+from ..data.loading import epoch_length
 from ..errors import UserError
+from ..models import SegmentationModel
 from .recipe import Auto, Recipe
 
 MOST_READ = 200
@@ -46,7 +48,7 @@ class Facts:
     """What of a data set and a machine decides how to train.
 
     Attributes:
-        images: in the training split.
+        images: that an epoch of the training split has.
         size: the median height and the median width of those looked at, in pixels.
         pixels: of each class in the masks that were looked at.
         sides: for each class the √area, in pixels, of the region that the median of its pixels lies in (so that specks
@@ -89,7 +91,7 @@ def _side(areas: Sequence[int]) -> float:
     return math.sqrt(ordered[int(middle)]) if ordered else math.nan
 
 
-def kept_bytes_per_pixel(network: nn.Module, side: int = 128) -> float:
+def kept_bytes_per_pixel(network: nn.Module, channels: int = 3, side: int = 128) -> float:
     """How many bytes a network keeps for the gradient, for each pixel of an image; the network stays as it is."""
     own = copy.deepcopy(network).cpu().train()
     parameters = {parameter.data_ptr() for parameter in own.parameters()}
@@ -100,7 +102,7 @@ def kept_bytes_per_pixel(network: nn.Module, side: int = 128) -> float:
         return tensor
 
     with torch.random.fork_rng(devices=[]), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        logits = own(torch.zeros(1, 3, side, side))  # while these live, no two maps share an address
+        logits = own(torch.zeros(1, channels, side, side))  # while these live, no two maps share an address
     del logits
     return sum(size for place, size in kept.items() if place not in parameters) / side**2
 
@@ -116,10 +118,11 @@ def free_memory(device: torch.device) -> int | None:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
 
 
-def gather_facts(network: nn.Module, samples: Sequence[Sample], classes: int, device: torch.device) -> Facts:
+def gather_facts(network: SegmentationModel, samples: Sequence[Sample], classes: int, device: torch.device) -> Facts:
     """Look at a training split, a network and the device it will be trained on."""
     size, pixels, sides = look_at(samples, classes)
-    return Facts(len(samples), size, pixels, sides, device.type, kept_bytes_per_pixel(network), free_memory(device))
+    kept = kept_bytes_per_pixel(network, len(network.bands))
+    return Facts(epoch_length(samples), size, pixels, sides, device.type, kept, free_memory(device))
 
 
 def choose_crop(recipe: Recipe, facts: Facts) -> tuple[Any, str]:

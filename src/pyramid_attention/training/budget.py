@@ -139,7 +139,7 @@ def spend(
     Raises:
         UserError: the budget does not reach for one epoch.
     """
-    batches, _ = build_loaders(recipe, train, val, device, epochs_done=0)
+    batches, _ = build_loaders(recipe, train, val, device, 0, network)
     measured = gather(measure(recipe, network, batches, val, device, min(SECONDS, limit.seconds / 10), teacher))
     speed = Speed(max(one.step for one in measured), max(one.validation for one in measured) / count())
     gone = share(limit.gone)

@@ -36,7 +36,7 @@ class Teacher:
 
         Args:
             logits: of the network that is trained, N×C×H×W.
-            images: N×3×H×W uint8; the teacher normalises them as it was trained to.
+            images: N×B×H×W; the teacher normalises them as it was trained to.
             labels: N×H×W; void pixels do not count.
         """
         self.network.to(images.device)
@@ -65,10 +65,12 @@ def load_teacher(train: TrainRecipe, network: SegmentationModel) -> Teacher | No
             f"train.teacher={train.teacher} has other classes ({', '.join(theirs) or 'without names'}) than the data"
             f" set ({', '.join(ours)}); name a model that was trained on these, or leave the teacher out"
         )
-    if len(teacher.mean) != len(network.mean):
+    takes, have = len(teacher.mean), len(network.mean)
+    if takes != have or teacher.bands != network.bands:
+        which = (f"{takes} channels", have) if takes != have else (str(teacher.bands), network.bands)
         raise UserError(
-            f"train.teacher={train.teacher} takes images of {len(teacher.mean)} channels, and the network that is"
-            f" trained of {len(network.mean)}; name a model for such images, or leave the teacher out"
+            f"train.teacher={train.teacher} takes images of {which[0]}, and the network that is trained of {which[1]};"
+            " name a model for such images, or leave the teacher out"
         )
     if train.channels_last:
         teacher.to(memory_format=torch.channels_last)

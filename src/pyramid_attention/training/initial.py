@@ -14,8 +14,11 @@ import torch
 from ..artifacts import read_info
 from ..classes import ClassTable
 from ..errors import UserError
+from ..images import RGB, Bands
 from ..models import SegmentationModel, build_model
+from ..models.backbone import Backbone
 from ..models.blocks import Head
+from ..models.first_layer import spread
 from .recipe import ChangedModelRecipe, ModelRecipe
 
 LEAST_SHARE = 0.1
@@ -45,16 +48,15 @@ def describe(model: ModelRecipe | ChangedModelRecipe | None) -> ModelRecipe:
     """Describe a recipe's network afresh, where it is that of a trained model with changes; reads no weights.
 
     Raises:
-        UserError: there is no such model, it takes other images than RGB, or does not say how it was built; or the
-            recipe describes no network.
+        UserError: there is no such model, or it does not say how it was built; or the recipe describes no network.
     """
     if model is None:
         raise UserError("the recipe describes no network (its run was begun with one from Python); give it as network=")
     if isinstance(model, ModelRecipe):
         return model
     network = dict(read_info(model.init).network)
-    if network.pop("in_channels", None) != 3:
-        raise UserError(f"{model.init} is no network for RGB images that says how it was built, and training needs one")
+    if network.pop("in_channels", None) is None:
+        raise UserError(f"{model.init} does not say how its network was built, and training needs that")
     if network["architecture"] is None:
         del network["architecture"]
     else:
@@ -65,8 +67,11 @@ def describe(model: ModelRecipe | ChangedModelRecipe | None) -> ModelRecipe:
     return ModelRecipe.model_validate({**fields, **changes, "options": {**network, **model.options}})
 
 
-def build_network(model: ModelRecipe, classes: ClassTable, seed: int) -> SegmentationModel:
-    """Make the network that a recipe describes, as it is before training."""
+def build_network(model: ModelRecipe, classes: ClassTable, seed: int, bands: Bands = RGB) -> SegmentationModel:
+    """Make the network that a recipe describes, as it is before training, for images of some bands.
+
+    ImageNet's filters are spread over bands that are not red, green and blue (see `first_layer`).
+    """
     torch.manual_seed(seed)
     network = build_model(
         model.architecture,
@@ -74,16 +79,23 @@ def build_network(model: ModelRecipe, classes: ClassTable, seed: int) -> Segment
         backbone=model.backbone,
         pretrained=model.pretrained,
         output_stride=model.output_stride,
+        in_channels=len(bands),
         context=model.context,
         decoder=model.decoder,
         **model.options,
     )
-    network.classes = classes
+    network.classes, network.bands = classes, bands
+    if model.pretrained and bands.names != RGB.names:
+        trained = Backbone(model.backbone, model.output_stride, len(RGB), model.pretrained)
+        spread(network.backbone, trained, _same_bands(bands, RGB))
     return network
 
 
 def start_from(network: SegmentationModel, trained: SegmentationModel) -> Start:
-    """Give a network the weights of a trained one, in place, as far as they fit, and its normalisation of images.
+    """Give a network the weights of a trained one, in place, as far as they fit.
+
+    Where both take the same bands, the network normalises images as the trained one does; else the filters of its first
+    layer are spread over the network's bands.
 
     Raises:
         UserError: next to nothing of the backbone fits: it is another.
@@ -119,9 +131,20 @@ def start_from(network: SegmentationModel, trained: SegmentationModel) -> Start:
             f" {trained.backbone.name}; leave out model.backbone, or model.init"
         )
     names = network.classes.names if network.classes else ()
-    network.mean, network.std = trained.mean, trained.std
+    if network.bands == trained.bands:
+        network.mean, network.std = trained.mean, trained.std
+    else:
+        spread(network.backbone, trained.backbone, _same_bands(network.bands, trained.bands))
     weights = sum(taken.get(name, 0) for name in sizes)
     return Start(weights, sum(sizes.values()), tuple(names[new] for new, _ in rows))
+
+
+def _same_bands(new: Bands, old: Bands) -> dict[int, int]:
+    """Return for a place of a band in the new the place in the old of the band of the same name or colour."""
+    by_name = {name: place for place, name in enumerate(old.names)}
+    colours, old_colours = new.colours(), old.colours()
+    same = {place: by_name[name] for place, name in enumerate(new.names) if name in by_name}
+    return same | {place: old_colours[colour] for colour, place in colours.items() if colour in old_colours}
 
 
 def _same_classes(new: ClassTable | None, old: ClassTable | None) -> list[tuple[int, int]]:

@@ -13,9 +13,12 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from ..data import Dataset, Sample, check_samples, reduce_samples
-from ..data.loading import EpochSampler, ProcessBatches, TrainingSet
+from ..data.loading import EpochSampler, ProcessBatches, TrainingSet, epoch_length
+from ..data.scenes import WindowSample
 from ..data.transforms import TrainTransform
 from ..errors import UserError
+from ..images import RGB
+from ..models import SegmentationModel
 from ..report.progress import progress
 from . import processes
 from .recipe import DataRecipe, Recipe
@@ -63,7 +66,9 @@ def loader_processes(wanted: int | None, device: torch.device, devices: int = 1)
 
 def fits_in_memory(samples: Sequence[Sample], devices: int = 1) -> bool:
     """Say whether the decoded samples, once for each device, stay below `CACHE_LIMIT`; all as large as the first."""
-    return samples[0].read_image().size // 3 * 4 * len(samples) * devices <= CACHE_LIMIT
+    image = samples[0].read_image()
+    size: int = image.nbytes + image.size // image.shape[2]  # the mask has a byte a pixel
+    return size * len(samples) * devices <= CACHE_LIMIT
 
 
 def open_samples(data: DataRecipe, dataset: Dataset, devices: int = 1) -> tuple[Sequence[Sample], Sequence[Sample]]:
@@ -85,7 +90,8 @@ def open_samples(data: DataRecipe, dataset: Dataset, devices: int = 1) -> tuple[
     dataset.refuse_problems()
     train, val = (reduce_samples(dataset.split(name), data.reduce) for name in (data.train_split, data.val_split))
     check = data.check and dataset.format != "shapes"
-    keep = fits_in_memory(train, devices) if data.cache == "auto" else data.cache
+    drawn = isinstance(train[0], WindowSample)  # anew from the scene's files, each time
+    keep = not drawn and (fits_in_memory(train, devices) if data.cache == "auto" else data.cache)
     if check or keep:
         own, own_val = train if keep else _share(train), _share(val) if check else ()
         shown = progress("reading the data", len(own) + len(own_val)) if processes.is_first() else nullcontext()
@@ -103,7 +109,12 @@ def _share(samples: Sequence[Sample]) -> Sequence[Sample]:
 
 
 def build_loaders(
-    recipe: Recipe, train: Sequence[Sample], val: Sequence[Sample], device: torch.device, epochs_done: int
+    recipe: Recipe,
+    train: Sequence[Sample],
+    val: Sequence[Sample],
+    device: torch.device,
+    epochs_done: int,
+    network: SegmentationModel | None = None,
 ) -> tuple[DataLoader[Any], DataLoader[Any]]:
     """Make the loaders of training batches and of validation images: of this process's share of each.
 
@@ -113,14 +124,16 @@ def build_loaders(
         device: decides how many processes load.
         epochs_done: where a resumed run stands. Lightning tells the sampler the epoch only after the first batches
             were fetched.
+        network: that is trained, for the bands of its images and their statistics; by default images are in RGB.
 
     Raises:
         UserError: a batch has fewer images than there are processes.
     """
     data, batch_size, count = recipe.data, recipe.train.batch_size, processes.count()
-    if (smallest := min(batch_size, len(train))) < count:
+    length = epoch_length(train)
+    if (smallest := min(batch_size, length)) < count:
         raise UserError(
-            f"a batch of {smallest} images (train.batch_size={batch_size}, {len(train)} in '{data.train_split}') does"
+            f"a batch of {smallest} images (train.batch_size={batch_size}, {length} in '{data.train_split}') does"
             f" not reach for {count} processes; train on fewer devices, or with a larger batch"
         )
     workers = loader_processes(data.workers, device, recipe.train.devices)
@@ -130,11 +143,14 @@ def build_loaders(
         "generator": torch.Generator(),  # one of its own leaves the global random numbers to the network
     }
     transform = TrainTransform(data.crop, data.scale, data.flip, data.jitter, data.noise)
-    sampler = EpochSampler(len(train), seed=recipe.seed)
+    if network is not None and network.bands != RGB:
+        mean, std = ([value * network.bands.scale for value in values] for values in (network.mean, network.std))
+        transform = TrainTransform(data.crop, data.scale, data.flip, data.jitter, data.noise, network.bands, mean, std)
+    sampler = EpochSampler(length, seed=recipe.seed)
     sampler.set_epoch(epochs_done)
     batches: DataLoader[Any] = DataLoader(
         TrainingSet(train, transform, seed=recipe.seed),
-        batch_sampler=ProcessBatches(sampler, batch_size, len(train) >= batch_size, processes.rank(), count),
+        batch_sampler=ProcessBatches(sampler, batch_size, length >= batch_size, processes.rank(), count),
         pin_memory=device.type == "cuda",
         **shared,
     )

@@ -64,6 +64,9 @@ class DataRecipe(_Group):
         None, description="what is held out: hashes below a number, or groups by name; filled in by the run"
     )
     meaning: dict[str, Any] | None = Field(None, description="what the masks' values mean; filled in by the run")
+    bands: Annotated[tuple[str | int, ...], Field(min_length=1)] | None = Field(
+        None, description="of scenes, by name or number (from 1), in order; all where none are given"
+    )
     resize_masks: bool = Field(False, description="bring masks of another size, but the same shape, to the image's")
     reduce: Positive = Field(1, description="make images and masks this many times smaller first")
     crop: tuple[Positive, Positive] = Field((512, 512), description="height and width of a training image, in pixels")

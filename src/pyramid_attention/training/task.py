@@ -23,8 +23,8 @@ from .processes import gather
 from .recipe import Recipe, TrainRecipe
 from .schedule import build_optimizer, build_schedule
 
-NamedPair = tuple[str, NDArray[np.uint8], NDArray[np.uint8]]
-"""A sample's name, its image (H×W×3 uint8) and its mask (H×W uint8)."""
+NamedPair = tuple[str, NDArray[Any], NDArray[np.uint8]]
+"""A sample's name, its image (H×W×B) and its mask (H×W uint8)."""
 
 
 def build_loss(train: TrainRecipe, class_names: tuple[str, ...]) -> nn.Module:
@@ -79,8 +79,9 @@ class SegmentationTask(pl.LightningModule):
         )
         self.averaged_at = 0
         self.validation: Evaluation | None = None
-        self.register_buffer("mean", torch.tensor(network.mean).view(1, -1, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(network.std).view(1, -1, 1, 1) * 255, persistent=False)
+        scale = network.bands.scale
+        self.register_buffer("mean", torch.tensor(network.mean).view(1, -1, 1, 1) * scale, persistent=False)
+        self.register_buffer("std", torch.tensor(network.std).view(1, -1, 1, 1) * scale, persistent=False)
         self.losses: list[Tensor] = []
         # A bound method, not a module: compiled code must not change the names in the state dict.
         self._forward = torch.compile(network.forward) if recipe.train.compile else network.__call__
@@ -91,12 +92,12 @@ class SegmentationTask(pl.LightningModule):
         return self.network if self.averaged is None else cast(SegmentationModel, self.averaged.module)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Return pixels N×3×H×W (uint8) as the floats that the backbone expects."""
+        """Return the values N×B×H×W of images as the floats that the backbone expects."""
         images = (images.float() - self.mean) / self.std
         return images.contiguous(memory_format=torch.channels_last) if self.train_recipe.channels_last else images
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """Return the loss of a batch: `image` N×3×h×w uint8, `mask` N×h×w uint8."""
+        """Return the loss of a batch: `image` N×B×h×w, `mask` N×h×w uint8."""
         logits, labels = self._forward(self.normalise(batch["image"])), batch["mask"].long()
         loss: Tensor = self.loss(logits, labels)
         if self.teacher is not None:
@@ -157,7 +158,7 @@ class SegmentationTask(pl.LightningModule):
         for name, values in checkpoint["normalisation"].items():
             setattr(self.network, name, tuple(values))
             setattr(self.best_network, name, tuple(values))
-            getattr(self, name).copy_(torch.tensor(values).view(1, -1, 1, 1) * 255)
+            getattr(self, name).copy_(torch.tensor(values).view(1, -1, 1, 1) * self.network.bands.scale)
 
     def configure_optimizers(self) -> Any:
         """Return the recipe's optimiser, and its schedule by step."""

@@ -11,7 +11,7 @@ import socket
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,15 +23,17 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
 from ..artifacts import load_model, read_info
-from ..classes import ClassTable
-from ..data import Dataset
+from ..data import Dataset, Sample
+from ..data.statistics import measure
 from ..errors import UserError
 from ..evaluation import check_classes
 from ..files import owned
+from ..images import RGB
 from ..inference import Segmenter
 from ..inference.devices import is_out_of_memory, resolve_device
 from ..models import SegmentationModel
 from ..models.blocks import convert_sync_batchnorm
+from ..report.progress import progress
 from .autoconfigure import configure, gather_facts, refuse_hopeless
 from .budget import DECIDED, Limit, parse_budget, spend
 from .distillation import load_teacher
@@ -306,10 +308,11 @@ def _train_into(
         checkpoint = last_checkpoint(folder) if last_checkpoint(folder).exists() else None
         epochs_done = finished_epochs(checkpoint) if checkpoint else 0
         if network is not None:
-            _take(network, dataset.classes)
+            _take(network, dataset, samples)
         else:
             model = describe(recipe.model)
-            network = build_network(model, dataset.classes, recipe.seed)
+            network = build_network(model, dataset.classes, recipe.seed, dataset.bands)
+            _measure(network, samples)
             if model.init is not None and checkpoint is None:
                 say(f"{model.init}: {start_from(network, load_model(model.init))}")
         teacher = load_teacher(recipe.train, network)
@@ -325,7 +328,7 @@ def _train_into(
         recipe, more = spend(recipe, limit, network, samples, val_samples, where, teacher)
         reasons |= more
     with together():
-        loaders = build_loaders(recipe, samples, val_samples, where, epochs_done)
+        loaders = build_loaders(recipe, samples, val_samples, where, epochs_done, network)
     if recipe.train.batch_size % count():
         say(f"a batch of {recipe.train.batch_size} images on {count()} processes: some compute one image more")
     steps = recipe.train.epochs * math.ceil(len(loaders[0]) / recipe.train.accumulate)
@@ -372,14 +375,32 @@ def _refuse_differences(recipe: Recipe, dataset: Dataset, folder: Path, epochs_d
                 )
 
 
-def _take(network: SegmentationModel, classes: ClassTable) -> None:
-    """Make a network that was given ready for training on these classes.
+def _measure(network: SegmentationModel, samples: Sequence[Sample]) -> None:
+    """Let a network normalise images by the statistics of its bands in the training split; in RGB by ImageNet's."""
+    bands = network.bands
+    if bands == RGB:
+        return
+    shown = progress("measuring the bands", len(samples)) if is_first() else nullcontext()
+    with shown as advance:
+        statistics = measure(samples, bands, advance)
+    network.mean, network.std = (tuple((values / bands.scale).tolist()) for values in (statistics.mean, statistics.std))
+
+
+def _take(network: SegmentationModel, dataset: Dataset, samples: Sequence[Sample]) -> None:
+    """Make a network that was given ready for training on a data set.
+
+    One that takes 8-bit images in RGB, as every network does at first, takes the data set's bands from now on.
 
     Raises:
-        UserError: it was made for others, or for other images than RGB.
+        UserError: it was made for other classes or bands.
     """
-    if len(network.mean) != 3:
-        raise UserError(f"network= takes images of {len(network.mean)} channels, and training reads RGB")
+    classes, bands = dataset.classes, dataset.bands
+    if len(network.mean) != len(bands) or network.bands not in (RGB, bands):
+        takes = network.bands if len(network.bands) == len(network.mean) else f"{len(network.mean)} bands"
+        raise UserError(f"network= takes {takes}, and the data set has {bands}")
+    if network.bands != bands:
+        network.bands = bands
+        _measure(network, samples)
     if network.classes is not None:
         check_classes(network.classes, classes)
     network.classes = classes

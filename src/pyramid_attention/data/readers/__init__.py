@@ -15,7 +15,7 @@ from ..samples import Dataset
 from ..tree import Tree
 from .benchmarks import ade20k, camvid, camvid32, cityscapes, voc
 from .coco import instances, panoptic
-from .folders import folder, manifest
+from .folders import folder, manifest, scenes
 from .tables import huggingface, run_length_csv
 from .tools import cvat, labelme, labelstudio, roboflow, supervisely, yolo
 
@@ -68,10 +68,11 @@ def open_dataset(
     make_val: bool = True,
     **options: Any,
 ) -> Dataset:
-    """Open a data set: a folder in any arrangement, a manifest, or the word "shapes" for the synthetic images.
+    """Open a data set: a folder in any arrangement, a manifest, scenes, or the word "shapes" for the synthetic images.
 
     Args:
-        data: the folder; the CSV file of a manifest (see `manifest`); or "shapes".
+        data: the folder; the CSV file of a manifest (see `manifest`); a raster, or the YAML file of scenes (see
+            `folders.scenes`); or "shapes".
         format: the name of a reader; by default the first that recognises the folder.
         reading: what is known of the data set: patterns, what masks mean, how it is divided.
         make_val: where there is no split "val", set some of "train" aside as such (see `holdout`).
@@ -90,17 +91,25 @@ def open_dataset(
         return shapes.open_shapes(**options)
     if options:
         raise UserError(f"the options {', '.join(sorted(options))} belong to shapes; {data} takes none")
-    if format not in (None, "manifest", *READERS):
-        raise UserError(f"there is no format '{format}'.{nearest(str(format), READERS)}")
+    if format not in (None, "manifest", "scenes", *READERS):
+        raise UserError(f"there is no format '{format}'.{nearest(str(format), [*READERS, 'scenes'])}")
     if not str(data):
         raise UserError("the data set's folder is an empty name; write . for the folder you are in")
     found = _read(Path(data), format, reading)
+    if found.format == "scenes":
+        return found
+    if reading.bands is not None:
+        raise UserError(f"bands= chooses among the bands of scenes, and {data} holds images in RGB; leave it out")
     return make_splits(found) if make_val else found
 
 
 def _read(path: Path, format: str | None, reading: Reading) -> Dataset:
     if path.suffix.lower() == ".csv" and path.is_file():
         return manifest.read(path, reading)
+    if format in (None, "scenes") and (found := scenes.read(path, reading)) is not None:
+        return found
+    if format == "scenes":
+        raise UserError(f"{path} is {scenes.NOTHING}")
     if not path.is_dir():
         what = "is a file, not a folder" if path.exists() else "does not exist"
         raise UserError(f"{path} {what}; give the folder of a data set, or the word shapes for synthetic images")

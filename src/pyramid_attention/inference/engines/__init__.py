@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from ..options import SegmenterOptions
 
 
 class Engine(Protocol):
-    """A network made ready to run: pixels in, logits out, preprocessing inside."""
+    """A network made ready to run: the values of images in, logits out, preprocessing inside."""
 
     @property
     def info(self) -> ModelInfo:
@@ -27,8 +27,8 @@ class Engine(Protocol):
         """Where the network is computed: "cpu", "cuda" or "mps"."""
         ...
 
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The logits of images N×H×W×3 (uint8 RGB; H and W ≥ 32, multiples of `info.size_divisor`).
+    def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """The logits of images N×H×W×B (of `info.bands`; H and W ≥ 32, multiples of `info.size_divisor`).
 
         Returns:
             N×C×h×w (float32): one logit a class, at h×w places that are evenly spread over the H×W pixels.

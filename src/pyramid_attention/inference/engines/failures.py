@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UserError
 
 
-def out_of_memory(images: NDArray[np.uint8], device: str) -> UserError:
-    """The error for memory that ran out while images N×H×W×3 were segmented."""
+def out_of_memory(images: NDArray[Any], device: str) -> UserError:
+    """The error for memory that ran out while images N×H×W×B were segmented."""
     height, width = images.shape[1:3]
     instead = "" if device == "cpu" else ' or use device="cpu"'
     return UserError(

@@ -144,8 +144,8 @@ class OnnxRuntimeEngine:
         self._options = onnxruntime.RunOptions()
         self._options.log_severity_level = 4
 
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Images N×H×W×3 (uint8) → logits N×C×h×w (float32).
+    def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Images N×H×W×B → logits N×C×h×w (float32).
 
         Raises:
             UserError: memory runs out, or the logits are not finite.

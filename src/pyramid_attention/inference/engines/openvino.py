@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import openvino
@@ -57,8 +58,8 @@ class OpenVinoEngine:
         }
         self._request = core.compile_model(graph, "CPU", properties).create_infer_request()
 
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Images N×H×W×3 (uint8) → logits N×C×h×w (float32).
+    def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Images N×H×W×B → logits N×C×h×w (float32).
 
         Raises:
             UserError: memory runs out, or the logits are not finite.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -79,8 +79,8 @@ class TorchEngine:
         self._rough = precision == "bf16"
 
     @torch.inference_mode()
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Images N×H×W×3 (uint8) → logits N×C×h×w (float32).
+    def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Images N×H×W×B → logits N×C×h×w (float32).
 
         Raises:
             UserError: memory runs out, or the logits are not finite.
