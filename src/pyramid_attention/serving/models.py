@@ -79,4 +79,5 @@ def model_entry(name: str, segmenter: Segmenter) -> dict[str, Any]:
         "classes": list(segmenter.classes.names),
         "colours": [list(colour) for colour in segmenter.classes.colours],
         "max_size": segmenter.max_size,
+        "attention": bool(segmenter.info.attention),
     }

@@ -1,4 +1,4 @@
-"""What `/openapi.json` says of `/v1/segment`: its parameters, an answer, and every refusal."""
+"""What `/openapi.json` says of `/v1/segment` and `/v1/explain`: their parameters, answers, and every refusal."""
 
 from __future__ import annotations
 
@@ -42,6 +42,13 @@ EXAMPLE = {
         },
     ],
     "confidence": {"mean": 0.95, "png": "iVBORw0KGgo…"},
+}
+EXPLANATION = {
+    "model": "mine",
+    "maps": [{"name": "attention", "height": 1, "width": 2, "values": [0.31, 0.87]}],
+    "channels": [{"name": "global", "values": [0.02, 1.4, 0.6]}],
+    "class_of_channels": [0, 1, 1],
+    "covered": [1.0, 0.9375],
 }
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "content": {"application/json": {"example": {"error": error}}}}

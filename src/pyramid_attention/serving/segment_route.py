@@ -22,8 +22,8 @@ from ..inference.sinks import CONFIDENCE
 from .encodings import coco_rle
 from .limits import FORMATS, Refused
 from .models import model_entry
-from .openapi import BINARY, EXAMPLE, FORM, PARAMETERS, REFUSALS
-from .service import Service
+from .openapi import BINARY, EXAMPLE, EXPLANATION, FORM, PARAMETERS, REFUSALS
+from .service import Attention, Service
 
 
 @dataclass(frozen=True)
@@ -178,8 +178,26 @@ def describe(segmentation: Segmentation, model: str, options: Options) -> dict[s
     return result
 
 
+def describe_attention(attention: Attention, model: str) -> dict[str, Any]:
+    """What a model attends to, as JSON: five digits of each value."""
+    maps, channels = [], []
+    for name, values in attention.maps.items():
+        numbers = [float(f"{value:.5g}") for value in values.ravel()]
+        if values.ndim == 3:
+            maps.append({"name": name, "height": values.shape[1], "width": values.shape[2], "values": numbers})
+        else:
+            channels.append({"name": name, "values": numbers})
+    return {
+        "model": model,
+        "maps": maps,
+        "channels": channels,
+        "class_of_channels": list(attention.class_of_channels),
+        "covered": list(attention.covered),
+    }
+
+
 def segment_routes(service: Service) -> APIRouter:
-    """`/v1/segment` and `/v1/models`."""
+    """`/v1/segment`, `/v1/explain` and `/v1/models`."""
     router = APIRouter(tags=["segmentation"])
 
     @router.post(
@@ -224,6 +242,32 @@ def segment_routes(service: Service) -> APIRouter:
             body, kind = await service.in_thread(encode)
         return Response(body, media_type=kind)
 
+    @router.post(
+        "/v1/explain",
+        summary="What a model attends to in an image",
+        responses={
+            200: {
+                "description": "FPA's attention and GAU's gates, of a model that was exported with --explain: maps of"
+                " places by rows, of which `covered` says which part the image covers, and weights of channels.",
+                "content": {"application/json": {"example": EXPLANATION}},
+            },
+            **REFUSALS,
+        },
+        openapi_extra={
+            "parameters": PARAMETERS[:1],
+            "requestBody": {
+                "required": True,
+                "content": {"multipart/form-data": {"schema": FORM}, "image/*": BINARY},
+            },
+        },
+    )
+    async def explain(request: Request) -> dict[str, Any]:
+        content, options = await _image_and_options(request, service)
+        model = service.model(options.model)
+        async with service.decoded(content) as image:
+            del content
+            return describe_attention(await service.attention(model, image), model)
+
     @router.get(
         "/v1/models",
         summary="The models that are served",
@@ -233,7 +277,14 @@ def segment_routes(service: Service) -> APIRouter:
                     "application/json": {
                         "example": {
                             "default": "pan-street",
-                            "models": [{"name": "pan-street", "classes": ["Sky", "Building"], "max_size": 480}],
+                            "models": [
+                                {
+                                    "name": "pan-street",
+                                    "classes": ["Sky", "Building"],
+                                    "max_size": 480,
+                                    "attention": False,
+                                }
+                            ],
                         }
                     }
                 }

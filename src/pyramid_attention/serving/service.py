@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError, nearest
-from ..images import NoImage, TooManyPixels, decode_image, image_size
+from ..images import NoImage, TooManyPixels, as_reader, decode_image, image_size
 from ..inference import Segmentation, Segmenter
+from ..inference.explanation import attention_of
 from ..inference.threads import usable_cores
 from .batching import Batcher
 from .fetching import Fetcher
@@ -21,6 +23,21 @@ from .limits import Limits, Refused
 from .metrics import Metrics
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Attention:
+    """What a model attends to in an image.
+
+    Attributes:
+        maps: by the names of `models.attention.attention_maps`: 1×h×w for places, C for channels.
+        class_of_channels: the class for which each channel counts most.
+        covered: the part of a map's height and width that the image covers; the rest is what it was padded by.
+    """
+
+    maps: Mapping[str, NDArray[np.float32]]
+    class_of_channels: Sequence[int]
+    covered: tuple[float, float]
 
 
 class Service:
@@ -118,6 +135,28 @@ class Service:
             return await self._batcher.segment(model, image, with_confidence)
         except UserError as error:
             raise Refused(503, str(error)) from None
+
+    async def attention(self, model: str, image: NDArray[np.uint8]) -> Attention:
+        """What a model attends to in an image (H×W×3 uint8).
+
+        Raises:
+            Refused: 400, the model keeps no attention; 413, the image does not go through it whole; 503, memory does
+                not hold it.
+        """
+        segmenter = self.segmenters[model]
+        plan = segmenter.plan(*image.shape[:2])
+        if not segmenter.info.attention:
+            raise Refused(400, f"the model '{model}' keeps no attention; export it with: pan export M --explain")
+        if plan.tiled:
+            raise Refused(413, "attention is shown of images that go through the network whole; scale it down")
+        try:
+            found = await self.in_thread(lambda: attention_of(segmenter, plan.prepare(as_reader(image))))
+        except UserError as error:
+            raise Refused(503, str(error)) from None
+        if found is None:
+            raise Refused(400, f"the model '{model}' is run by an engine that gives no attention; use onnxruntime")
+        maps, owners = found
+        return Attention(maps, owners, (plan.resized[0] / plan.padded[0], plan.resized[1] / plan.padded[1]))
 
     @contextmanager
     def slot(self) -> Iterator[None]:

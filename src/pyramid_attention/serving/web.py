@@ -87,6 +87,7 @@ def write_web(model: str, folder: str | Path, *, webgpu: bool = False) -> Web:
 def _config(name: str, segmenter: Segmenter, webgpu: bool) -> dict[str, Any]:
     entry = {
         **model_entry(name, segmenter),
+        "attention": False,  # the page's file has the logits alone
         "file": f"{name}.onnx",
         "size_divisor": segmenter.engine.info.size_divisor,
         "align_corners": segmenter.engine.info.align_corners,

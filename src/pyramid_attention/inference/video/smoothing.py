@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ...artifacts import ModelInfo
 from ..engines import Engine
 
-PERSISTENCE = 0.8
+PERSISTENCE = 0.65
 """How much the frames before count where nothing speaks against it."""
 TOLERANCE = 12.0
 """Grey levels by which two frames may differ at a place and still show the same thing."""

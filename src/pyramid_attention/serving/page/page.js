@@ -5,7 +5,7 @@ import { countLabels, encodePng, labelsFromMasks, toGeoJson } from "./segmentati
 
 const $ = (id) => document.getElementById(id);
 const MOST_DRAWN = 16_000_000; // pixels of a canvas, which some browsers limit
-const VIEWS = { classes: drawClasses, confidence: drawConfidence }; // what may be drawn over an image, by its radio button
+const VIEWS = { classes: drawClasses, confidence: drawConfidence, attention: drawAttention }; // what may be drawn over an image, by its radio button
 
 let config; // models.json
 let backend; // runs models: ServerBackend or BrowserBackend
@@ -48,6 +48,13 @@ class ServerBackend {
     return new Result(labels, await greyPixels(found.confidence.png), performance.now() - began);
   }
 
+  /** What a model that keeps its attention attends to: the answer of /v1/explain. */
+  async attention(model, { bitmap, file }) {
+    const form = new FormData();
+    form.set("image", file ?? (await jpegOf(bitmap)));
+    form.set("model", model.name);
+    return (await ask("v1/explain", { method: "POST", body: form })).json();
+  }
 }
 
 /** The bytes of a grey PNG in base64. */
@@ -199,6 +206,65 @@ async function segmentImage() {
   }
   busy("");
   $("summary").textContent = summaryOf(panes[active]);
+  findAttention();
+}
+
+const PARTS = { attention: "Pyramid attention, places", global: "Global branch, channels" };
+for (const stride of [16, 8, 4]) {
+  PARTS[`channels_${stride}`] = `Gate at 1/${stride}, channels`;
+  PARTS[`places_${stride}`] = `Gate at 1/${stride}, places`;
+}
+
+/** Ask for the attention of each pane where it is to be looked at and not known yet. */
+async function findAttention() {
+  const own = panes;
+  for (const pane of own.filter(({ model, result }) => view.drawn === "attention" && model.attention && result && !camera)) {
+    try {
+      pane.result.attention ??= await backend.attention(pane.model, image);
+    } catch (error) {
+      complain(error.message);
+    }
+    if (own !== panes) return; // another image has come in between
+    pane.paint();
+  }
+  showAttention();
+}
+
+/** List the parts of the active pane's network, and the weights of channels where they are chosen. */
+function showAttention() {
+  const { model, result } = panes[active] ?? {};
+  $("attention-view").hidden = !model?.attention;
+  const found = view.drawn === "attention" ? result?.attention : null;
+  $("attention").hidden = !found;
+  if (!found) return;
+  const select = $("attention-part");
+  const names = [...found.maps, ...found.channels].map(({ name }) => name);
+  if ([...select.options].map(({ value }) => value).join() !== names.join()) {
+    select.replaceChildren(...names.map((name) => Object.assign(make("option", "", PARTS[name]), { value: name })));
+  }
+  const chosen = found.channels.find(({ name }) => name === select.value);
+  $("ramp").hidden = Boolean(chosen);
+  const means = chosen && found.class_of_channels.length ? classMeans(chosen.values, found.class_of_channels) : [];
+  const most = Math.max(...means.map(([, mean]) => mean), 1e-9);
+  $("attention-channels").replaceChildren(
+    ...means.map(([label, mean]) => {
+      const item = make("li");
+      item.append(make("span", "", model.classes[label]), make("span", "bar"), make("span", "share", mean.toPrecision(3)));
+      item.children[1].style.setProperty("--share", Math.max(0, mean / most));
+      item.children[1].style.setProperty("--colour", `rgb(${model.colours[label].join(" ")})`);
+      return item;
+    }),
+  );
+}
+
+/** Of each class that a channel counts for, the mean of its channels' values, the largest first. */
+function classMeans(values, owners) {
+  const sums = new Map();
+  owners.forEach((label, channel) => {
+    const [sum, count] = sums.get(label) ?? [0, 0];
+    sums.set(label, [sum + values[channel], count + 1]);
+  });
+  return [...sums].map(([label, [sum, count]]) => [label, sum / count]).sort(([, one], [, other]) => other - one);
 }
 
 /** Where the confidence does not come with the labels, it is computed once these are shown. */
@@ -326,6 +392,32 @@ function drawConfidence({ model, result }, drawn, width, height) {
   }
 }
 
+/** The chosen map over the image, bilinear between its places, from its least value to its largest. */
+function drawAttention({ result }, drawn, width, height) {
+  const found = result.attention;
+  const map = found?.maps.find(({ name }) => name === $("attention-part").value) ?? ($("attention-part").value ? null : found?.maps[0]);
+  if (!map) return;
+  const least = Math.min(...map.values), most = Math.max(...map.values);
+  const colours = Uint32Array.from({ length: 256 }, (_, value) => rgba(rampColour(1 - value / 255)));
+  const between = (index, pixels, places, covered) => {
+    const place = Math.max(0, Math.min(places - 1, ((index + 0.5) / pixels) * covered * places - 0.5));
+    const below = Math.floor(place);
+    return [below, Math.min(below + 1, places - 1), place - below];
+  };
+  const columns = Array.from({ length: width }, (_, x) => between(x, width, map.width, found.covered[1]));
+  for (let y = 0; y < height; y++) {
+    const [above, under, down] = between(y, height, map.height, found.covered[0]);
+    const at = (row, [left, right, across]) => {
+      const one = map.values[row * map.width + left];
+      return one + (map.values[row * map.width + right] - one) * across;
+    };
+    for (let x = 0; x < width; x++) {
+      const value = at(above, columns[x]) * (1 - down) + at(under, columns[x]) * down;
+      drawn[y * width + x] = colours[Math.round((255 * (value - least)) / Math.max(most - least, 1e-9))];
+    }
+  }
+}
+
 const comparing = () => $("compare").checked && panes.length === 1;
 
 /** Size the panes, and put everything where it belongs. */
@@ -395,6 +487,7 @@ function showLegend() {
     : "";
   const items = done ? presentIn(pane).map(legendItem) : [];
   $("legend").replaceChildren(...items);
+  showAttention();
 }
 
 function legendItem({ name, colour, share }) {
@@ -751,10 +844,17 @@ function listen() {
   for (const radio of document.getElementsByName("view")) {
     radio.addEventListener("change", () => {
       view.drawn = radio.value;
-      $("ramp").hidden = view.drawn !== "confidence";
+      $("ramp").hidden = view.drawn === "classes";
+      $("ramp-least").textContent = view.drawn === "attention" ? "most" : "unsure";
+      $("ramp-most").textContent = view.drawn === "attention" ? "least" : "sure";
       panes.forEach((pane) => pane.paint());
+      findAttention();
     });
   }
+  $("attention-part").addEventListener("change", () => {
+    panes.forEach((pane) => pane.paint());
+    showAttention();
+  });
   const ramp = Array.from({ length: 9 }, (_, index) => `rgb(${rampColour(index / 8).join(" ")})`);
   $("ramp").querySelector(".scale").style.background = `linear-gradient(to right, ${ramp.join(", ")})`;
   $("zoom-in").addEventListener("click", () => panes.length && zoomBy(1.5));
