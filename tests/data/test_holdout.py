@@ -92,6 +92,25 @@ def test_groups_stay_whole_and_are_recorded() -> None:
     assert {name[0] for name in split(later)["val"]} == videos
 
 
+def test_images_that_look_alike_stay_on_one_side(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for scene in range(10):
+        pixels = generator.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+        for frame in range(3):
+            for folder, drawn in (("images", pixels), ("masks", pixels[:, :, 0] // 128)):
+                file = tmp_path / folder / f"{frame}_{scene}.png"
+                file.parent.mkdir(exist_ok=True)
+                Image.fromarray(np.minimum(drawn, 250) + np.uint8(frame * (folder == "images"))).save(file)
+    made = open_dataset(tmp_path, reading=Reading(group="auto"))
+    sides = {side: {sample.name[-1] for sample in of} for side, of in made.splits.items()}
+    assert sides["train"].isdisjoint(sides["val"])
+    assert len(made.split("val")) == 3 * len(sides["val"])
+    assert 1 <= len(sides["val"]) <= 3
+    assert any("20 that look like another" in note for note in made.notes)
+    again = open_dataset(tmp_path, reading=made.reading)
+    assert split(again) == split(made)
+
+
 def test_it_is_said() -> None:
     made = make_splits(dataset(numbered(12)))
     assert made.notes == (

@@ -17,13 +17,16 @@ from pyramid_attention.cli import main
 from pyramid_attention.cli.options import parse_fields
 from pyramid_attention.data import Dataset, FileSample, open_dataset
 from pyramid_attention.data.advice import median_frequency_weights, suggest
-from pyramid_attention.data.duplicates import DISTANCE, Candidate, Look, find_duplicates
+from pyramid_attention.data.duplicates import DISTANCE, Candidate, Look, find_duplicates, group_alike
 from pyramid_attention.data.inspect import Finding, SplitInspection, choose_shown, inspect_dataset
 from pyramid_attention.errors import MissingExtra, UserError
+from pyramid_attention.images import read_image
 from pyramid_attention.report.inspection import class_table, remark_lines, split_line
 from pyramid_attention.training import load_recipe
 from pyramid_attention.training.recipe_files import built_in_crops
 from support import CAMVID
+
+STEEL = CAMVID.parent / "fields" / "steel"
 
 CROPS = built_in_crops()
 
@@ -231,11 +234,14 @@ def test_pixels_in_another_shape_are_another_image() -> None:
 def test_the_nearest_hash_is_found_as_bit_by_bit(hashes: list[int], other: int) -> None:
     """Thumbnails that all correlate, so that hashes alone decide."""
     like = np.ones(72, np.float32) / np.sqrt(72)
-    first = [Candidate("a", str(k), None, Look(bytes([k]), np.uint64(bits), like)) for k, bits in enumerate(hashes)]
+    plain = np.zeros((16, 64), np.float16), np.zeros(16, np.bool_)
+    first = [
+        Candidate("a", str(k), None, Look(bytes([k]), np.uint64(bits), like, *plain)) for k, bits in enumerate(hashes)
+    ]
     near = hashes[0] ^ (1 << other % 64) ^ (1 << other % 61)
     for bits in (other, near):
         distances = [bin(bits ^ one).count("1") for one in hashes]
-        found = find_duplicates(first, [Candidate("b", "x", None, Look(b"x" * 16, np.uint64(bits), like))])
+        found = find_duplicates(first, [Candidate("b", "x", None, Look(b"x" * 16, np.uint64(bits), like, *plain))])
         nearest = min(distances)
         if nearest > DISTANCE:
             assert not found
@@ -250,6 +256,37 @@ def test_neighbouring_frames_of_camvid_are_no_duplicates() -> None:
     inspection = inspect_dataset(Dataset("camvid", CAMVID, dataset.classes, some))
     assert not inspection.duplicates
     assert not inspection.faults
+
+
+@pytest.mark.skipif(not STEEL.exists(), reason="the images of steel are not here")
+def test_on_a_real_set_of_plain_sheets_the_pairs_that_are_the_same_are_found_and_no_other() -> None:
+    """The five were looked at one by one, and so were the 81 others whose hash and thumbnail agree."""
+    names = sorted(path.name for path in (STEEL / "images/training").glob("*.jpg"))
+    looks = [Look.of(read_image(STEEL / "images/training" / name)) for name in names]
+    pairs = {(names[head][:-4], name[:-4]) for name, head in zip(names, group_alike(looks), strict=True)}
+    assert {pair for pair in pairs if pair[0] != pair[1]} == {
+        ("000297", "003897"),
+        ("001702", "002587"),
+        ("002050", "004052"),
+        ("002572", "003457"),
+        ("002914", "004127"),
+    }
+
+
+def test_a_common_frame_and_common_light_make_no_duplicates() -> None:
+    """As retinas have: the same disc, lit from one side, with other vessels in each."""
+    rows, columns = np.mgrid[:96, :96]
+    inside = (rows - 48) ** 2 + (columns - 48) ** 2 < 45**2
+    images = []
+    for seed in range(8):
+        generator = np.random.default_rng(seed)
+        light = 140 - 0.6 * columns + generator.normal(0, 4, (96, 96))
+        for row, slope in generator.uniform((10, -1), (86, 1), (8, 2)):
+            light[abs(rows - row - slope * (columns - 48)) < 1.5] -= 25
+        images.append(np.repeat(np.where(inside, light, 0).astype(np.uint8)[:, :, None], 3, axis=2))
+    assert group_alike([Look.of(image) for image in images]) == list(range(8))
+    encoded_anew = [Look.of(encoded(image, 60)) for image in images]
+    assert group_alike([*map(Look.of, images), *encoded_anew]) == [*range(8), *range(8)]
 
 
 # The sheet

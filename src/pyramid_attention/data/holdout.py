@@ -2,8 +2,9 @@
 
 Each name has a number of 0 to 1 by its hash, and what is below a border is held out. The border is the share that is
 asked for, moved no more than brings the count within one of it; a run's recipe keeps it, so that images that are added
-later move none from one side to the other. Videos, scenes and patients stay whole: they are few and large, so there the
-hash only gives the order in which they are tried, and the recipe keeps which were taken.
+later move none from one side to the other. Images that look alike are as one, by the first of them. Videos, scenes and
+patients stay whole: they are few and large, so there the hash only gives the order in which they are tried, and the
+recipe keeps which were taken.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from ..errors import UserError
-from .reading import SHARE
-from .samples import Dataset
+from .duplicates import Look, group_alike
+from .reading import AUTO, SHARE
+from .samples import Dataset, Sample
 
 
 def make_splits(dataset: Dataset) -> Dataset:
@@ -40,14 +43,15 @@ def make_splits(dataset: Dataset) -> Dataset:
         return replace(dataset, notes=(*dataset.notes, note))
     if splits.get("val") or len(train) < 2 or reading.val == 0:
         return dataset
-    names = [sample.name for sample in train]
-    groups = find_groups(names, reading.group, dataset.groups)
+    alike = reading.group == AUTO
+    names = heads_of(train) if alike else [sample.name for sample in train]
+    groups = None if alike else find_groups(names, reading.group, dataset.groups)
     held_out = reading.held_out
     if groups is None:
-        border = held_out if isinstance(held_out, float) else find_border(names, reading.val)
+        border = held_out if isinstance(held_out, float) else find_border(sorted(set(names)), reading.val)
         held = [name in held_out for name in names] if isinstance(held_out, tuple) else below(names, border)
         held_out = held_out or border
-        how = ""
+        how = f"; {len(names) - len(set(names))} that look like another are on its side" if alike else ""
     else:
         if not isinstance(held_out, tuple):
             held_out = tuple(sorted(choose_groups(groups, reading.val)))
@@ -62,6 +66,17 @@ def make_splits(dataset: Dataset) -> Dataset:
     return replace(
         dataset, splits={**parts, **others}, notes=(*dataset.notes, note), reading=replace(reading, held_out=held_out)
     )
+
+
+def heads_of(samples: Sequence[Sample]) -> list[str]:
+    """The name of the first image that looks like each one, see `group_alike`; every image is decoded.
+
+    Raises:
+        UserError: an image cannot be read.
+    """
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        looks = list(pool.map(lambda sample: Look.of(sample.read_image()), samples))
+    return [samples[head].name for head in group_alike(looks)]
 
 
 def find_groups(names: Sequence[str], pattern: str | None, known: Mapping[str, str]) -> list[str] | None:

@@ -14,6 +14,8 @@ from ..errors import UserError, nearest
 
 SHARE = 0.2
 """What is held out for validation where nothing else is asked for."""
+AUTO = "auto"
+"""As `group`: images that look nearly the same stay on one side."""
 ANNOTATORS = ("first", "majority")
 
 
