@@ -36,16 +36,15 @@ def make_raster(path: Path, side: int, filled: bool) -> Path:
     from rasterio.transform import Affine
     from rasterio.windows import Window
 
+    from pyramid_attention.images import gdal  # noqa: F401  # sets GDAL's cache before anything uses it
+
     profile = {"crs": "EPSG:32632", "transform": Affine(10, 0, 5e5, 0, -10, 46e5), "photometric": "RGB"}
     tiles = {"tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate", "zlevel": 1}
     more = {"bigtiff": "yes", "sparse_ok": True, "driver": "GTiff", "dtype": "uint8", "count": 3}
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
     patch = np.asarray(Image.fromarray(coarse).resize((2048, 2048), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
-    with (
-        rasterio.Env(GDAL_CACHEMAX=64),
-        rasterio.open(path, "w", width=side, height=side, **profile, **tiles, **more) as file,
-    ):
+    with rasterio.open(path, "w", width=side, height=side, **profile, **tiles, **more) as file:
         for top in range(0, side, 2048) if filled else ():
             for left in range(0, side, 2048):
                 turned = np.rot90(patch, int(rng.integers(4)), (1, 2))

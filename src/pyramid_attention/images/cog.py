@@ -20,8 +20,6 @@ from .raster import Place
 
 BLOCK = 512
 """The side of the file's tiles, in pixels."""
-CACHE = 64
-"""Megabytes that GDAL may keep of the files it works on."""
 
 
 def write_cog(
@@ -66,7 +64,7 @@ def write_cog(
         profile |= {"crs": rasterio.CRS.from_wkt(place.crs), "transform": Affine(*place.transform)}
     plain = path.with_name(f"plain{path.suffix}")
     try:
-        with rasterio.Env(GDAL_CACHEMAX=CACHE, GDAL_TIFF_INTERNAL_MASK=True), warnings.catch_warnings():
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with rasterio.open(plain, "w", **profile) as file:
                 if palette is not None:
