@@ -244,7 +244,7 @@ def test_a_run_can_be_stopped_early_by_what_it_reaches(own_data: Dataset, tmp_pa
     [
         ({"network": own_network(4)}, "the model has 4 classes"),
         ({"network": own_network(), "backbone": "resnet18"}, "network= is trained as it is"),
-        ({"network": PAN(3, "test_resnet", channels=8, in_channels=4)}, "4 channels"),
+        ({"network": PAN(3, "test_resnet", channels=8, in_channels=4)}, "takes 4 bands, and the data set has 3 bands"),
         ({"fields": {"data.options.seed": 1}}, "data.options"),
         ({"epoch": 3}, "no field 'epoch'. Did you mean 'train.epochs'?"),
         ({"resume": True}, "resume=True needs out="),
