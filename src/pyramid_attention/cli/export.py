@@ -16,7 +16,12 @@ from .options import DataFormat, with_data_options
 @with_data_options
 def export(
     model: Annotated[
-        str, typer.Argument(metavar="M", help="A run folder, a model folder, or 'owner/name' on the hub.")
+        list[str],
+        typer.Argument(
+            metavar="M...",
+            help="A run folder, a model folder, or 'owner/name' on the hub; of several the file averages the"
+            " probabilities.",
+        ),
     ],
     int8: Annotated[bool, typer.Option("--int8", help="Quantise to 8 bits; needs --calibrate.")] = False,
     calibrate: Annotated[
@@ -56,7 +61,9 @@ def export(
     before it is kept. Then: pan predict IMAGE --model FILE.
     """
     if web is not None:
-        _write_page(model, web, webgpu, only_web=not (int8 or calibrate or max_size or out or explain))
+        if len(model) > 1:
+            raise UserError("web= writes a page of one model; name one")
+        _write_page(model[0], web, webgpu, only_web=not (int8 or calibrate or max_size or out or explain))
         return
     if webgpu:
         raise UserError("webgpu= is for web=; add --web DIR, or leave it out")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
 
-from ..artifacts import Flops, Model, ModelInfo, load_model, locate, read_info
+from ..artifacts import Flops, Located, Model, ModelInfo, load_model, locate, read_info
 from ..artifacts.info import LIBRARY_VERSION
 from ..artifacts.network import describe_network
 from ..artifacts.onnx_file import write_file
@@ -19,11 +19,12 @@ from ..data import Dataset, Reading
 from ..errors import UserError
 from ..evaluation import open_as_trained
 from ..files import result_files
+from ..inference.ensemble import combine
 from ..inference.options import MIN_SIDE
 from ..models import SegmentationModel
 from ..models.attention import class_of_channels
 from ..models.cost import measure_cost
-from .graph import build_graph
+from .graph import Ensemble, build_ensemble, build_graph
 from .int8 import Quantised, quantise
 from .verify import Verification, verify
 
@@ -47,7 +48,7 @@ class Exported:
 
 
 def export(
-    model: SegmentationModel | Model,
+    model: SegmentationModel | Model | Sequence[Model],
     out: str | os.PathLike[str] | None = None,
     *,
     int8: bool = False,
@@ -62,7 +63,8 @@ def export(
     """Write a trained model as one file.
 
     Args:
-        model: a run folder, a model folder, a name on the hub, or a network, which stays as it is.
+        model: a run folder, a model folder, a name on the hub, or a network, which stays as it is; or several folders
+            or names, whose probabilities the file averages.
         out: the file, or the folder for `model.onnx` (`model-int8.onnx`); by default the folder that is exported.
         int8: quantise to 8 bits.
         calibrate: the data set to calibrate with (its "train") and to measure the loss on (its "val").
@@ -88,12 +90,17 @@ def export(
         raise UserError(f"max_loss= is a number of percentage points of mIoU, 0 or more, not {max_loss}")
     if max_size is not None and max_size < MIN_SIDE:
         raise UserError(f"max_size= is a number of pixels, {MIN_SIDE} or more, not {max_size}")
+    if not isinstance(model, (SegmentationModel, str, os.PathLike, Located)):
+        models = list(model)
+        if len(models) > 1:
+            if int8 or explain:
+                raise UserError(f"{'int8' if int8 else 'explain'}=True is for one model; export each by itself")
+            return _export_ensemble(models, out, max_size, on_step or (lambda line: None))
+        model = models[0]
     if isinstance(model, SegmentationModel):
         network, info, folder = copy.deepcopy(model).cpu().eval(), describe_network(model), None
     else:
-        found = locate(model)
-        if found.kind == "onnx":
-            raise UserError(f"{found} is exported already; name the run folder or model folder it was made from")
+        found = _locate_folder(model)
         network, info, folder = load_model(found), read_info(found), found.path
     path = _place(folder, None if out is None else Path(out), int8)
     data = None
@@ -134,6 +141,46 @@ def export(
             write_file(onnx.load(result), result, info)
         os.replace(result, place / path.name)
     return Exported(path, verification, quantised)
+
+
+def _locate_folder(model: Model) -> Located:
+    found = locate(model)
+    if found.kind == "onnx":
+        raise UserError(f"{found} is exported already; name the run folder or model folder it was made from")
+    return found
+
+
+def _export_ensemble(
+    models: Sequence[Model], out: str | os.PathLike[str] | None, max_size: int | None, tell: Callable[[str], None]
+) -> Exported:
+    """Write several trained models as one file, see `export`."""
+    found = [_locate_folder(model) for model in models]
+    infos = [read_info(one) for one in found]
+    combined = combine(infos)
+    if len({info.size_divisor for info in infos}) > 1:
+        raise UserError(
+            "the models of the ensemble pad images in different ways (size_divisor); name models that agree"
+        )
+    path = _place(None, None if out is None else Path(out), int8=False)
+    networks = [load_model(one) for one in found]
+    costs = [count_flops(network) for network in networks]
+    info = replace(
+        combined,
+        max_size=max_size or combined.max_size,
+        flops=Flops(sum(cost.per_pixel for cost in costs), sum(cost.constant for cost in costs)),
+        library_version=LIBRARY_VERSION,
+    )
+    with result_files(path.parent, [path.name]) as place:
+        tell("building the graph")
+        graph = build_ensemble(networks)
+        result = place / "fp32.onnx"
+        write_file(graph, result, info)
+        tell("comparing it with the networks")
+        verification = verify(Ensemble(networks), result)
+        verification.check()
+        write_file(graph, result, _with_provenance(info, verification=verification.to_dict()))
+        os.replace(result, place / path.name)
+    return Exported(path, verification)
 
 
 def _with_provenance(info: ModelInfo, **more: object) -> ModelInfo:

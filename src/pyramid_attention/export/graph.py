@@ -8,9 +8,9 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import onnx
 import torch
@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from ..artifacts.onnx_file import INPUT, LABELS, SCORES
 from ..artifacts.onnx_weights import Folding, encode
 from ..errors import UserError
+from ..inference.tta import LEAST
 from ..models import SegmentationModel
 from ..models.attention import attention_maps
+from ..models.blocks import Resize
 from ..models.network import without_missing
 from .folding import find_folding, fold
 from .program import trace
@@ -76,6 +78,64 @@ class PixelsToLabels(nn.Module):
         return full.argmax(dim=1).to(torch.uint8), logits, *attention
 
 
+def _example(network: SegmentationModel, count: int) -> Tensor:
+    """Black images as a network takes them, count×64×96×B."""
+    return torch.zeros(count, 64, 96, len(network.bands), dtype=getattr(torch, network.bands.dtype))
+
+
+class Ensemble(nn.Module):
+    """Several networks as one: the logarithm of their mean probability, on the finest grid that one of them has.
+
+    It computes what `inference.ensemble.EnsembleEngine` does, and has what `verify` asks of a network.
+
+    Args:
+        networks: of the same classes, size divisor and `align_corners`.
+        members: the same as they go into a graph; without them the networks are run as they are.
+    """
+
+    def __init__(self, networks: Sequence[SegmentationModel], members: Sequence[PixelsToLabels] = ()) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks if not members else ())
+        self.members = nn.ModuleList(members)
+        self.resize = Resize(networks[0].align_corners)
+        self.extended = networks[0].backbone.extended
+        example = _example(networks[0], 1)
+        with torch.no_grad():
+            grids = [own.shape[-1] for own in self._logits(example)]
+        self.finest = grids.index(max(grids))
+        self.coarser = [grid < max(grids) for grid in grids]
+
+    def _logits(self, images: Tensor) -> list[Tensor]:
+        if len(self.members):
+            return [member(images)[1] for member in self.members]
+        networks = cast(list[SegmentationModel], self.networks)
+        return [network.coarse_logits(network.normalise(images)) for network in networks]
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Images N×H×W×B as they are: each network normalises in its own way."""
+        return images
+
+    def coarse_logits(self, images: Tensor) -> Tensor:
+        """N×H×W×B → logarithms of mean probabilities N×C×h×w."""
+        every = self._logits(images)
+        size = every[self.finest].shape[-2:]
+        logits = [self.resize(own, size) if coarser else own for own, coarser in zip(every, self.coarser, strict=True)]
+        mean = torch.stack([own.softmax(1) for own in logits]).mean(0)
+        return mean.clamp_min(LEAST).log()
+
+    def full(self, images: Tensor, logits: Tensor) -> Tensor:
+        """Coarse logits at the size of the images: N×C×H×W."""
+        height, width = images.shape[1:3]
+        whole: Tensor = self.resize(logits, (self.extended(height), self.extended(width)))
+        return whole[..., :height, :width]
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor] | Tensor:
+        """N×H×W×B → in a graph labels N×H×W (uint8) and coarse logits; else logits N×C×H×W."""
+        logits = self.coarse_logits(images)
+        full = self.full(images, logits)
+        return (full.argmax(dim=1).to(torch.uint8), logits) if len(self.members) else full
+
+
 class Graph(NamedTuple):
     """A network as an ONNX graph.
 
@@ -102,25 +162,61 @@ def build_graph(network: SegmentationModel, cheaper: bool = True, explains: bool
     Raises:
         UserError: the network cannot be exported, or has no attention.
     """
-    bands = network.bands
-    if network.backbone.in_channels != len(bands):
-        raise UserError(
-            f"the network takes {network.backbone.in_channels} channels, and its bands= say {bands}; set them"
-        )
-    own = copy.deepcopy(network).cpu().eval()
-    folding = find_folding(own)
-    attention: list[str] = []
-    if explains:
-        with torch.inference_mode():
-            attention = list(attention_maps(own, torch.zeros(1, len(bands), 64, 64)))
-        if not attention:
+    member = _Member(network, cheaper, explains)
+    parts = f"{network.backbone.name} with {type(network.context).__name__} and {type(network.decoder).__name__}"
+    model = _to_onnx(member.whole, network, parts, member.attention)
+    return Graph(model, encode(member.own, member.folding, member.whole.folded, model), tuple(member.attention))
+
+
+def build_ensemble(networks: Sequence[SegmentationModel]) -> onnx.ModelProto:
+    """The ONNX graph of several networks of the same classes, whose probabilities are averaged, see `Ensemble`.
+
+    Raises:
+        UserError: one of them cannot be exported.
+    """
+    members = [_Member(network, cheaper=True).whole for network in networks]
+    return _to_onnx(Ensemble(networks, members).eval(), networks[0], "the ensemble")
+
+
+class _Member:
+    """A network made ready for a graph."""
+
+    def __init__(self, network: SegmentationModel, cheaper: bool, explains: bool = False) -> None:
+        bands = network.bands
+        if network.backbone.in_channels != len(bands):
             raise UserError(
-                "explain=True keeps FPA's attention and GAU's gates, and this network has none; leave it out"
+                f"the network takes {network.backbone.in_channels} channels, and its bands= say {bands}; set them"
             )
-    whole = PixelsToLabels(copy.deepcopy(own), folding, cheaper, explains).eval()
+        self.own = copy.deepcopy(network).cpu().eval()
+        self.folding = find_folding(self.own)
+        self.attention: list[str] = []
+        if explains:
+            with torch.inference_mode():
+                self.attention = list(attention_maps(self.own, torch.zeros(1, len(bands), 64, 64)))
+            if not self.attention:
+                raise UserError(
+                    "explain=True keeps FPA's attention and GAU's gates, and this network has none; leave it out"
+                )
+        self.whole = PixelsToLabels(copy.deepcopy(self.own), self.folding, cheaper, explains).eval()
+
+
+def _to_onnx(
+    whole: nn.Module, network: SegmentationModel, parts: str, attention: Sequence[str] = ()
+) -> onnx.ModelProto:
+    """A module from pixels to labels and logits as a graph.
+
+    Args:
+        whole: which.
+        network: has its classes and its bands.
+        parts: what the module is called in messages.
+        attention: the names of what it gives besides.
+
+    Raises:
+        UserError: it cannot be exported.
+    """
     try:
         with _quiet(), time_limit(TIME_LIMIT):
-            images = torch.zeros(2, 64, 96, len(bands), dtype=getattr(torch, bands.dtype))
+            images = _example(network, 2)
             program = trace(whole, images, (1, 2))
             exported = torch.onnx.export(
                 program,
@@ -138,13 +234,13 @@ def build_graph(network: SegmentationModel, cheaper: bool = True, explains: bool
         if "TORCH_LOGS" in text:  # advice on how to debug PyTorch follows
             reason = "it computes something else for some sizes of images, and a file is for all"
         raise UserError(
-            f"{network.backbone.name} with {type(network.context).__name__} and {type(network.decoder).__name__} cannot"
-            f" be exported: {reason}; choose another backbone or other parts (convolutional ones can be exported)"
+            f"{parts} cannot be exported: {reason}; choose another backbone or other parts (convolutional ones can be"
+            " exported)"
         ) from error
     assert exported is not None
     model = exported.model_proto
-    _tidy(model, network.num_classes, len(bands))
-    return Graph(model, encode(own, folding, whole.folded, model), tuple(attention))
+    _tidy(model, network.num_classes, len(network.bands))
+    return model
 
 
 def _tidy(model: onnx.ModelProto, classes: int, bands: int) -> None:

@@ -18,6 +18,7 @@ from ..images import RGB
 from ..inference.engines.onnxruntime import open_session
 from ..models import SegmentationModel
 from ..models.attention import attention_maps
+from .graph import Ensemble
 
 SIZES = ((32, 32), (33, 127), (200, 47), (240, 320), (384, 480))
 """Height and width of the images; of each size two, one batch."""
@@ -58,7 +59,7 @@ class Verification:
             )
 
 
-def verify(network: SegmentationModel, path: Path) -> Verification:
+def verify(network: SegmentationModel | Ensemble, path: Path) -> Verification:
     """Compare a file in ONNX Runtime with its network in PyTorch, both on the CPU, on drawn images and on noise.
 
     Raises:
@@ -74,7 +75,7 @@ def verify(network: SegmentationModel, path: Path) -> Verification:
             pixels = network.normalise(torch.from_numpy(images))
             expected = network.coarse_logits(pixels).numpy()
             truth = network(pixels).argmax(dim=1).numpy()
-            maps = attention_maps(network, pixels) if attention else {}
+            maps = attention_maps(network, pixels) if isinstance(network, SegmentationModel) and attention else {}
         if not np.isfinite(expected).all():
             raise UserError(
                 f"the network gives infinite logits, or none at all, for images of {size[0]}×{size[1]} pixels; was it"
