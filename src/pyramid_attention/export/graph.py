@@ -99,6 +99,7 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
         self.resize = Resize(networks[0].align_corners)
         self.extended = networks[0].backbone.extended
+        self.bands, self.mean, self.std = networks[0].bands, networks[0].mean, networks[0].std
         example = _example(networks[0], 1)
         with torch.no_grad():
             grids = [own.shape[-1] for own in self._logits(example)]

@@ -87,7 +87,7 @@ def verify(network: SegmentationModel | Ensemble, path: Path) -> Verification:
     return Verification(min(agreements), max(differences))
 
 
-def _images(size: tuple[int, int], network: SegmentationModel) -> NDArray[Any]:
+def _images(size: tuple[int, int], network: SegmentationModel | Ensemble) -> NDArray[Any]:
     """Two images 2×H×W×B of one size: drawn shapes and noise, or for other bands than RGB large and small patches.
 
     The patches are spread as the network's statistics say, and some hold no data.
