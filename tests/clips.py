@@ -41,6 +41,7 @@ def write_clip(
     pixels: str = "yuv444p",
     sound: str | None = None,
     movie: dict[str, str] | None = None,
+    aspect: Fraction | None = None,
     **options: str,
 ) -> Path:
     """Write a video, nearly lossless: frames H×W×3, or so many of `bar`, at times in units of 1/`TICKS` s."""
@@ -51,6 +52,7 @@ def write_clip(
         video.pix_fmt = pixels
         video.height, video.width = images[0].shape[:2] if len(images) else (HEIGHT, WIDTH)
         video.codec_context.time_base = Fraction(1, rate if path.suffix == ".avi" else TICKS)
+        video.codec_context.sample_aspect_ratio = aspect or Fraction(1)
         audio = None if sound is None else file.add_stream(sound, rate=8000, layout="mono")
         file.start_encoding()
         for index, image in enumerate(images):

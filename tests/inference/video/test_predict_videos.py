@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -225,9 +226,11 @@ def test_broken_ones_do_not_stop_the_rest(tmp_path):
 
 
 def test_a_turned_clip_gets_an_upright_result(tmp_path):
-    run(turned(write_clip(tmp_path / "a.mp4", 3)), tmp_path / "out")
+    run(turned(write_clip(tmp_path / "a.mp4", 3, aspect=Fraction(4, 3))), tmp_path / "out")
     np.testing.assert_array_equal(labels_of(tmp_path / "out" / "a.mkv")[2], np.rot90(bar_labels(2), -1))
     assert frames_of(tmp_path / "out" / "a_overlay.mp4")[0].shape == (WIDTH, HEIGHT, 3)
+    with av.open(str(tmp_path / "out" / "a_overlay.mp4")) as overlay:
+        assert overlay.streams.video[0].sample_aspect_ratio == Fraction(3, 4)
 
 
 def test_what_videos_do_not_have_is_refused(tmp_path, monkeypatch):

@@ -53,6 +53,8 @@ class Clip:
         count: how many frames there are, as far as the file says.
         time_base: the unit of the frames' times, in seconds.
         rate: frames a second on average, as far as it is known.
+        pixel_aspect: width of a pixel over its height, once the first frame is decoded as it is upright; None or 0
+            where nobody says.
         notes: what a user should know of how it is read, one line each.
 
     Raises:
@@ -206,6 +208,8 @@ class Clip:
             self.notes.append(note)
 
     def _note_kind(self, first: av.VideoFrame) -> None:
+        if self.pixel_aspect and round(first.rotation / 90) % 2:
+            self.pixel_aspect = 1 / self.pixel_aspect
         if first.color_trc in (PQ, HLG):
             kind = "PQ" if first.color_trc == PQ else "HLG"
             self._note(f"{self.name} is HDR ({kind}); its tones are mapped to the usual ones for network and overlay")
@@ -218,8 +222,6 @@ class Clip:
         else:
             image = decoded.to_ndarray(format="rgb24", height=height, width=width).astype(np.uint8, copy=False)
         turns = round(decoded.rotation / 90) % 4
-        if turns and self.pixel_aspect and turns % 2:
-            self.pixel_aspect = 1 / self.pixel_aspect
         return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
