@@ -24,6 +24,7 @@ EXTRAS = {
     "onnxscript": "train",
     "huggingface_hub": "train",
     "openvino": "openvino",
+    "ray": "scale",
     "rasterio": "geo",
     "pyogrio": "geo",
     "shapely": "geo",

@@ -73,6 +73,13 @@ def predict(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files in the way, also those that pan predict did not write.")
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS|local",
+            help="Have the workers of a Ray cluster do it, or one on each core of this machine; all see the files.",
+        ),
+    ] = None,
     max_pixels: Annotated[
         int,
         typer.Option(
@@ -105,22 +112,41 @@ def predict(
     from ..inference.sources import find_images
     from ..report.overlays import overlay_with_legend, steady_overlay
     from ..report.progress import progress
+    from ..scale.predict import predict_on_cluster
 
     if submission is not None and (overlay or confidence or polygons):
         raise UserError("a submission is label maps alone; leave out overlay=True, confidence=True and polygons=")
+    if ray is not None and (submission is not None or polygons is not None or bands is not None):
+        raise UserError(
+            "a cluster writes label maps of many images; leave out submission=, polygons= and bands=, or ray="
+        )
+    drawn = [overlay_output(overlay_with_legend)] if overlay else []
     planned = None if submission is None else plan_submission(submission, inputs, out, max_pixels=max_pixels)
     source = find_images(inputs, out, max_pixels=max_pixels) if planned is None else planned.source
     videos = VideoOptions(draw=steady_overlay(), label_maps=label_maps, every=every, smooth=smooth)
-    segmenter = Segmenter.load(model or DEFAULT_MODEL, options)
+    model = model or DEFAULT_MODEL
     with progress("segmenting", steps(source, videos)) as advance:
-        if planned is not None:
-            summary = planned.make(segmenter, resume=resume, overwrite=overwrite, on_done=advance)
-        else:
-            summary = predict_files(
-                segmenter,
+        if ray is not None:
+            summary = predict_on_cluster(
+                model,
                 source,
                 out,
-                outputs=[overlay_output(overlay_with_legend)] if overlay else [],
+                options,
+                address=ray,
+                outputs=drawn,
+                confidence=confidence,
+                resume=resume,
+                overwrite=overwrite,
+                on_done=advance,
+            )
+        elif planned is not None:
+            summary = planned.make(Segmenter.load(model, options), resume=resume, overwrite=overwrite, on_done=advance)
+        else:
+            summary = predict_files(
+                Segmenter.load(model, options),
+                source,
+                out,
+                outputs=drawn,
                 bands=bands,
                 confidence=confidence,
                 polygons=polygons,

@@ -20,7 +20,7 @@ import stat
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -44,12 +44,14 @@ class Run:
     Attributes:
         id: eight letters and digits.
         made_by: what its results depend on besides the images, as plain JSON: the model's digest, and its options.
-        partners: runs that it shares the work with, since they were under way when it began.
+        partners: runs that it shares the work with, since they were under way when it began, or are of its team.
+        team: what runs of one job on a cluster have in common: they share its work also with those that have died.
     """
 
     id: str
     made_by: Mapping[str, Any]
     partners: Sequence[str] = ()
+    team: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,15 @@ class Manifest:
 
     Args:
         folder: of the results; made if need be, and removed again where nothing was written.
-        made_by: see `Run`.
+        made_by, team: see `Run`.
 
     Raises (on entering):
         UserError: the folder cannot be written to, or another run of another model or other options is under way.
     """
 
-    def __init__(self, folder: Path, made_by: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, made_by: Mapping[str, Any], team: str | None = None) -> None:
         self.folder = folder
-        self.run = Run(secrets.token_hex(4), made_by)
+        self.run = Run(secrets.token_hex(4), made_by, team=team)
         self._logs = folder / LOGS
         self._living = Claims(folder)
         self._lock = threading.Lock()
@@ -133,7 +135,8 @@ class Manifest:
                         " wait until it has ended, or choose another folder"
                     )
             partners = {run.id for run in under_way} | {id for run in under_way for id in run.partners}
-            self.run = Run(self.run.id, self.run.made_by, sorted(partners))
+            partners |= {run.id for run in self._runs.values() if run.team == self.run.team is not None}
+            self.run = replace(self.run, partners=sorted(partners))
             self._strangers = {*self._runs} - partners
             self._write_log({run.id for run in under_way})
 

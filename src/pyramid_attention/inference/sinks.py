@@ -124,6 +124,7 @@ class FileSink:
         resume: leave out images whose results are there, made from the same image by the same model.
         overwrite: replace files that we did not write, too; images that are to be segmented are never replaced.
         others: names of further files that will be written, see `put`.
+        team: see `Run`.
 
     Raises (on entering):
         UserError: the folder cannot be written to, or another process is writing results of another model there.
@@ -138,11 +139,12 @@ class FileSink:
         resume: bool = False,
         overwrite: bool = False,
         others: Sequence[str] = (),
+        team: str | None = None,
     ) -> None:
         self.folder = Path(folder)
         self._outputs = outputs
         self._resume, self._overwrite, self._others = resume, overwrite, others
-        self._manifest = Manifest(self.folder, made_by)
+        self._manifest = Manifest(self.folder, made_by, team)
 
     def __enter__(self) -> FileSink:
         with ExitStack() as stack:
