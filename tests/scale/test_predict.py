@@ -151,7 +151,7 @@ def test_rasters_and_videos_are_not_for_a_cluster(work, tmp_path):
 
 
 def test_machines_of_another_version_are_refused(tmp_path):
-    job = Job("model.onnx", SegmenterOptions(), tmp_path, [], {}, False, False, "team", version="0.0")
+    job = Job(["model.onnx"], SegmenterOptions(), tmp_path, [], {}, False, False, "team", version="0.0")
     with pytest.raises(UserError, match=r"has version .* of pyramid-attention, and this one 0\.0; install the same"):
         Worker(job).segment([])
 

@@ -124,11 +124,11 @@ def predict(
     planned = None if submission is None else plan_submission(submission, inputs, out, max_pixels=max_pixels)
     source = find_images(inputs, out, max_pixels=max_pixels) if planned is None else planned.source
     videos = VideoOptions(draw=steady_overlay(), label_maps=label_maps, every=every, smooth=smooth)
-    model = model or DEFAULT_MODEL
+    models = model or [DEFAULT_MODEL]
     with progress("segmenting", steps(source, videos)) as advance:
         if ray is not None:
             summary = predict_on_cluster(
-                model,
+                [*models],
                 source,
                 out,
                 options,
@@ -140,10 +140,10 @@ def predict(
                 on_done=advance,
             )
         elif planned is not None:
-            summary = planned.make(Segmenter.load(model, options), resume=resume, overwrite=overwrite, on_done=advance)
+            summary = planned.make(Segmenter.load(models, options), resume=resume, overwrite=overwrite, on_done=advance)
         else:
             summary = predict_files(
-                Segmenter.load(model, options),
+                Segmenter.load(models, options),
                 source,
                 out,
                 outputs=drawn,

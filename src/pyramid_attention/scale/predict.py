@@ -20,6 +20,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
+from ..artifacts import Model
 from ..classes import ClassTable
 from ..errors import UserError, require
 from ..inference import Segmenter, SegmenterOptions
@@ -47,7 +48,7 @@ Chunk = tuple[Sequence[Item], int]
 
 
 def predict_on_cluster(
-    model: str,
+    model: Model | list[Model],
     source: FileSource,
     folder: Path,
     options: SegmenterOptions | None = None,
@@ -79,15 +80,16 @@ def predict_on_cluster(
             `predict`.
     """
     require("prediction on a cluster", "ray", "pyarrow")
-    images, rasters, videos = source.apart()
+    segmenter = Segmenter.load(model, options)
+    images, rasters, videos = source.apart(rgb=segmenter.info.bands.is_rgb)
     if others := [*rasters.items, *videos.items]:
         raise UserError(
             f"a cluster segments images, and {others[0].place} is a raster or a video; leave it out, and predict it"
             " without ray="
         )
-    segmenter = Segmenter.load(model, options)
+    models = [str(one) for one in (model if isinstance(model, list) else [model])]
     job = Job(
-        os.path.abspath(model) if os.path.exists(model) else model,
+        [os.path.abspath(one) if os.path.exists(one) else one for one in models],
         segmenter.options,
         Path(os.path.abspath(folder)),
         [LABEL_MAP, *outputs, *([CONFIDENCE] if confidence else [])],
@@ -150,12 +152,13 @@ def _work(job: Job, items: FileSource) -> Iterator[list[Row]]:
     under_way: dict[Any, tuple[Any, Chunk]] = {}  # by what Ray gives for a result: the worker, and what it is at
     begun, deaths, numbers = False, 0, count(1)
     kind = ray.remote(Worker)
+    number, gpus = _room(job.options)
 
     def worker() -> Any:
-        options = {"num_cpus": 1, "num_gpus": _gpus(job.options), "max_restarts": 0}
+        options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0}
         return kind.options(name=f"pan-worker-{next(numbers)}", **options).remote(job)
 
-    workers = {worker(): 0 for _ in range(_number(job.options))}  # how many chunks each has
+    workers = {worker(): 0 for _ in range(number)}  # how many chunks each has
     while True:
         for one in workers:
             while workers[one] < AHEAD and (given := again.popleft() if again else next(waiting, None)):
@@ -193,19 +196,14 @@ def _chunks(items: FileSource, size: int) -> Iterator[Chunk]:
         yield chunk, 0
 
 
-def _gpus(options: SegmenterOptions) -> int:
-    """How many devices a worker takes."""
+def _room(options: SegmenterOptions) -> tuple[int, int]:
+    """How many workers the cluster has room for, and how many GPUs each takes."""
     import ray
 
+    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
     wanted = options.device in ("auto", "cuda") and options.engine in ("auto", "torch")
-    return int(wanted and ray.cluster_resources().get("GPU", 0) >= 1)
-
-
-def _number(options: SegmenterOptions) -> int:
-    """How many workers the cluster has room for."""
-    import ray
-
-    return max(1, int(ray.cluster_resources().get("GPU" if _gpus(options) else "CPU", 1)))
+    gpus = int(wanted and resources.get("GPU", 0) >= 1)
+    return max(1, int(resources.get("GPU" if gpus else "CPU", 1))), gpus
 
 
 @contextmanager

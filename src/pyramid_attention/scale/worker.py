@@ -26,13 +26,13 @@ class Job:
     """What each worker has to know.
 
     Attributes:
-        model, options: see `Segmenter.load`.
+        models, options: see `Segmenter.load`.
         folder, outputs, made_by, resume, overwrite, team: see `FileSink`.
         max_pixels: see `FileSource`.
         version: of this library, on the machine that the job was started on.
     """
 
-    model: str
+    models: Sequence[str]
     options: SegmenterOptions
     folder: Path
     outputs: Sequence[Output]
@@ -146,7 +146,7 @@ class Worker:
                 f"a machine of the cluster has version {__version__} of pyramid-attention, and this one"
                 f" {self._job.version}; install the same on all"
             )
-        segmenter = Segmenter.load(self._job.model, self._job.options)
+        segmenter = Segmenter.load(self._job.models, self._job.options)
         # Entered for as long as the process lives. Ray ends it without a word, which is what a sink is made for: its
         # locks end with it, and the next run clears what is left.
         self._sink = self._job.sink().__enter__()
