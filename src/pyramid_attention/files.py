@@ -19,6 +19,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -72,6 +73,33 @@ if sys.platform != "win32":
 
 class InUse(UserError):
     """Another process works in the folder."""
+
+
+# Addresses
+
+
+SCHEMES = ("s3", "gs", "az", "abfs", "hf", "https", "http")
+"""Of the addresses that `storage` reads and writes."""
+_ADDRESS = re.compile(rf"({'|'.join(SCHEMES)}):/{{1,2}}([^/].*)")
+
+
+def address_of(path: str | os.PathLike[str]) -> str | None:
+    """The address that a path is, also as pathlib writes one (s3:/bucket/name); None for one of this machine."""
+    found = _ADDRESS.fullmatch(os.fspath(path))
+    return None if found is None else f"{found[1]}://{found[2]}"
+
+
+def refuse_address(path: str | os.PathLike[str]) -> None:
+    """Raise where a file or folder of this machine is to be written and an address is named.
+
+    Raises:
+        UserError: it is one.
+    """
+    if (address := address_of(path)) is not None:
+        raise UserError(
+            f"{address} is an address, and this is written to a folder of this machine; name one, and copy it there"
+            " afterwards (to addresses goes what pan predict makes of images)"
+        )
 
 
 # Lock files
@@ -318,6 +346,7 @@ def whole_file(path: str | os.PathLike[str], place: Path | None = None) -> Itera
         UserError: if the file cannot be written (no permission, no space, a folder or a device in the way).
     """
     target = Path(path)
+    refuse_address(path)
     try:
         if not target.name or target.is_dir():
             raise UserError(f"cannot write {target}: it is a folder; name a file in it")
@@ -482,6 +511,7 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     Raises:
         UserError: if it cannot be made or written to.
     """
+    refuse_address(path)
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)

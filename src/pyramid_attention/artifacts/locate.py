@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import UserError
+from ..files import address_of
+from ..storage import local_copy
 from .hub import download
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -46,7 +48,7 @@ class Located:
 
 Model = str | os.PathLike[str] | Located
 """How a model is named: by the path of a run folder, a model folder or an exported file, by a packaged model's name, by
-its name on the hub ("owner/name"); or as one that was located."""
+its name on the hub ("owner/name"), by the address of any of these files or folders; or as one that was located."""
 
 
 def locate(
@@ -74,7 +76,8 @@ def locate(
     """
     if isinstance(model, Located):
         return model
-    path = Path(model)
+    address = address_of(model)
+    path = Path(model) if address is None else local_copy(address)
     for folder in (path, path / "model"):
         if (folder / CONFIG).is_file():
             return Located("folder", folder)

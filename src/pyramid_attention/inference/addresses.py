@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from ..images import IMAGE_SUFFIXES
+
 VIDEO_SUFFIXES = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".nut"}
     | {".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"}
@@ -27,8 +29,9 @@ def is_camera(place: str) -> bool:
 
 
 def is_video(place: str) -> bool:
-    """Whether a place is a video: an address, or a file by its suffix."""
-    return is_address(place) or Path(place).suffix.lower() in VIDEO_SUFFIXES
+    """Whether a place is a video: an address that is not an image's, or a file by its suffix."""
+    suffix = Path(urlsplit(place).path if is_address(place) else place).suffix.lower()
+    return suffix in VIDEO_SUFFIXES or (is_address(place) and suffix not in IMAGE_SUFFIXES)
 
 
 def shown(place: str) -> str:

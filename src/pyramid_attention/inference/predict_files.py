@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError, is_installed, require
+from ..files import address_of
 from ..images import Place, open_raster, read_label_map
 from .addresses import shown
+from .object_sink import sink_into
 from .options import VideoOptions
 from .predict import PredictSummary, predict
 from .rasters import TILE, predict_rasters, raster_outputs, raster_suffix
@@ -55,7 +57,7 @@ def predict_files(
     Args:
         segmenter: the model.
         source: see `find_images`.
-        folder: of the results; see `FileSink`, also for `resume` and `overwrite`.
+        folder: of the results, or, of images, an address; see `FileSink`, also for `resume` and `overwrite`.
         outputs: what is written of each image beside its label map; rasters have none of these.
         bands: of rasters, see `segment_raster`.
         confidence: write the labels' probabilities, too.
@@ -72,6 +74,8 @@ def predict_files(
         raise UserError(f"polygons={polygons} is to be a file {' or '.join(SUFFIXES)}")
     if polygons is not None and source.count != 1:
         raise UserError(f"polygons={polygons} takes the regions of one image, and there are {source.count}; name one")
+    if polygons is not None and address_of(folder) is not None:
+        raise UserError(f"polygons={polygons} are made beside results on this machine; choose a folder for them")
     images, rasters, clips = source.apart(rgb=segmenter.info.bands.is_rgb)
     by_suffix: dict[str, list[Item]] = {}
     for item in rasters.items:
@@ -89,8 +93,9 @@ def predict_files(
         None if polygons is None else os.path.relpath(polygons.parent.resolve() / polygons.name, folder.resolve())
     )
 
+    others = [] if region_file is None else [region_file]
+
     def sink_of(outputs: Sequence[Output]) -> FileSink:
-        others = [] if region_file is None else [region_file]
         return FileSink(folder, outputs, made_by=made_by, resume=resume, overwrite=overwrite, others=others)
 
     for suffix, items in by_suffix.items():
@@ -101,8 +106,9 @@ def predict_files(
             sink.check(clips)
     summary = PredictSummary()
     if images.items or images.failed:
-        with sink_of([LABEL_MAP, *outputs, *([CONFIDENCE] if confidence else [])]) as sink:
-            summary = predict(segmenter, images, sink, on_done=on_done)
+        of_images = [LABEL_MAP, *outputs, *([CONFIDENCE] if confidence else [])]
+        with sink_into(folder, of_images, made_by=made_by, resume=resume, overwrite=overwrite, others=others) as into:
+            summary = predict(segmenter, images, into, on_done=on_done)
     by_tiles = copy(segmenter)
     if segmenter.options.max_size is None:  # what a model says of images: a raster is never one look at a scene
         by_tiles.max_size = None

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import UserError
-from ..images import IMAGE_SUFFIXES, ImageReader, is_raster, open_image
+from ..files import address_of
+from ..images import IMAGE_SUFFIXES, ArrayImage, ImageReader, decode_image, is_raster, open_image
+from ..storage import list_files, read_bytes
 from .addresses import is_address, is_video, name_of
 
 Failure = tuple[str, str]
@@ -60,7 +62,7 @@ class FileSource:
     """Files of images, and videos.
 
     Attributes:
-        items: whose `place` is a path, or the address of a video.
+        items: whose `place` is a path, or an address.
         failed: inputs that stand for no image.
         max_pixels: images with more pixels cannot be read; the limit of `read_image` by default.
     """
@@ -85,7 +87,9 @@ class FileSource:
         """
         kinds: tuple[list[Item], list[Item], list[Item]] = ([], [], [])
         for item in self.items:
-            kinds[2 if is_video(item.place) else is_raster(Path(item.place), rgb=rgb)].append(item)
+            stored = address_of(item.place) is not None
+            is_window = not stored and is_raster(Path(item.place), rgb=rgb)
+            kinds[2 if is_video(item.place) else is_window].append(item)
         images, rasters, videos = (replace(self, items=kind, failed=()) for kind in kinds)
         return replace(images, failed=self.failed), rasters, videos
 
@@ -95,6 +99,8 @@ class FileSource:
         Raises:
             UserError: as `read_image`.
         """
+        if address_of(item.place) is not None:
+            return ArrayImage(decode_image(read_bytes(item.place), item.place, self.max_pixels))
         return open_image(item.place, self.max_pixels)
 
 
@@ -105,8 +111,8 @@ def find_images(
 
     A folder gives every image and video below it, its relative path kept in the results' names; hidden files, files
     without the suffix of one and the output folder, where it lies inside, are left out. A pattern keeps the path from
-    its first wildcard on. A file that is named itself is taken whatever its suffix. Files that would get one name
-    (a.jpg, a.png) are called a_jpg and a_png.
+    its first wildcard on; an address gives the image there, or all below it. A file that is named itself is taken
+    whatever its suffix. Files that would get one name (a.jpg, a.png) are called a_jpg and a_png.
 
     Args:
         inputs: paths and patterns, in the order the results shall have.
@@ -118,8 +124,15 @@ def find_images(
     """
     paths: dict[Path, tuple[Path, Path]] = {}  # resolved: (as found, relative); a file that is named twice counts once
     addresses: dict[str, str] = {}
+    stored: list[Item] = []
     failed: list[Failure] = []
     for given in inputs:
+        if (address := address_of(given)) is not None and not is_video(address):
+            try:
+                stored += _stored(address)
+            except UserError as error:
+                failed.append((address, str(error)))
+            continue
         if is_address(str(given)):
             addresses[name_of(str(given))] = str(given)
             continue
@@ -130,7 +143,7 @@ def find_images(
             failed.append((str(given), str(error)))
         except OSError as error:  # a name too long, a folder without permission
             failed.append((str(given), f"cannot look at {given}: {error.strerror or error}; check the path"))
-    if not paths and not addresses:
+    if not paths and not addresses and not stored:
         raise UserError(failed[0][1] if failed else "no image was named")
     stems = Counter(relative.with_suffix("") for _, relative in paths.values())
     named: dict[str, Path] = {}
@@ -147,7 +160,34 @@ def find_images(
         named[name] = path
     items = [Item(name, str(path), version_of(path)) for name, path in named.items()]
     items += [Item(name, address) for name, address in addresses.items()]
+    items += stored
+    if len({item.name for item in items}) < len(items):
+        raise UserError("the results of two inputs would have one name; predict them one after the other")
     return FileSource(items, failed, max_pixels)
+
+
+def _stored(address: str) -> list[Item]:
+    """The images at an address: one file, or all below it.
+
+    Raises:
+        UserError: there are none, or see `list_files`.
+    """
+    below = {name: entry for name, entry in list_files(address).items() if _is_image_name(name or address)}
+    if not below:
+        raise UserError(f"there are no images at {address} ({', '.join(sorted(IMAGE_SUFFIXES))}); check the address")
+    stems = Counter(os.path.splitext(name)[0] for name in below)
+
+    def called(name: str) -> str:
+        stem, suffix = os.path.splitext(name or address.rpartition("/")[2])
+        return f"{stem}_{suffix[1:]}" if stems[stem] > 1 else stem
+
+    top = address.rstrip("/")
+    return [Item(called(name), f"{top}/{name}".rstrip("/"), entry.version) for name, entry in below.items()]
+
+
+def _is_image_name(name: str) -> bool:
+    hidden = any(part.startswith(".") for part in name.split("/"))
+    return not hidden and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def version_of(path: Path) -> str | None:

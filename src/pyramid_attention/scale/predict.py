@@ -23,6 +23,7 @@ from typing import Any
 from ..artifacts import Model
 from ..classes import ClassTable
 from ..errors import UserError, require
+from ..files import address_of
 from ..inference import Segmenter, SegmenterOptions
 from ..inference.predict import PredictSummary
 from ..inference.sinks import CONFIDENCE, LABEL_MAP, Output
@@ -89,9 +90,9 @@ def predict_on_cluster(
         )
     models = [str(one) for one in (model if isinstance(model, list) else [model])]
     job = Job(
-        [os.path.abspath(one) if os.path.exists(one) else one for one in models],
+        [_absolute(one) if os.path.exists(one) else one for one in models],
         segmenter.options,
-        Path(os.path.abspath(folder)),
+        Path(_absolute(str(folder))),
         [LABEL_MAP, *outputs, *([CONFIDENCE] if confidence else [])],
         segmenter.identity,
         resume,
@@ -191,9 +192,14 @@ def _work(job: Job, items: FileSource) -> Iterator[list[Row]]:
 
 
 def _chunks(items: FileSource, size: int) -> Iterator[Chunk]:
-    absolute = (Item(item.name, os.path.abspath(item.place), item.version) for item in items)
+    absolute = (Item(item.name, _absolute(item.place), item.version) for item in items)
     while chunk := list(islice(absolute, size)):
         yield chunk, 0
+
+
+def _absolute(place: str) -> str:
+    """A path that does not depend on the folder that a process is in; an address as it is."""
+    return place if address_of(place) is not None else os.path.abspath(place)
 
 
 def _room(options: SegmenterOptions) -> tuple[int, int]:

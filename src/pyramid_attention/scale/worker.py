@@ -15,10 +15,12 @@ from .. import __version__
 from ..errors import UserError
 from ..images import read_label_map
 from ..inference import Segmenter, SegmenterOptions
+from ..inference.object_sink import ObjectSink, sink_into
 from ..inference.predict import predict
 from ..inference.segmentation import Segmentation
 from ..inference.sinks import Claim, FileSink, Output, Sink
 from ..inference.sources import FileSource, Item
+from ..storage import local_path
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,9 @@ class Job:
     max_pixels: int | None = None
     version: str = __version__
 
-    def sink(self, others: Sequence[str] = ()) -> FileSink:
+    def sink(self, others: Sequence[str] = ()) -> FileSink | ObjectSink:
         """A sink into the folder, to be entered."""
-        return FileSink(
+        return sink_into(
             self.folder,
             self.outputs,
             made_by=self.made_by,
@@ -134,7 +136,7 @@ class Worker:
                 return Row(item.place, item.name, reasons[item.place])
             pixels = recorder.pixels.get(item.name)
             if pixels is None:  # it was done before, by a worker that has died or by another run
-                labels = read_label_map(job.folder / f"{item.name}.png")
+                labels = read_label_map(local_path(job.folder / f"{item.name}.png"))
                 pixels = _pixels(labels, len(segmenter.classes))
             return Row(item.place, item.name, None, recorder.seconds.get(item.name), pixels)
 

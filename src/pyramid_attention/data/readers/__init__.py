@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ...errors import UserError, nearest
+from ...storage import local_path
 from .. import shapes
 from ..holdout import make_splits
 from ..reading import FOUND, Reading
@@ -72,7 +73,7 @@ def open_dataset(
 
     Args:
         data: the folder; the CSV file of a manifest (see `manifest`); a raster, or the YAML file of scenes (see
-            `folders.scenes`); or "shapes".
+            `folders.scenes`); or "shapes". Folders and files may be at an address, see `storage.local_copy`.
         format: the name of a reader; by default the first that recognises the folder.
         reading: what is known of the data set: patterns, what masks mean, how it is divided.
         make_val: where there is no split "val", set some of "train" aside as such (see `holdout`).
@@ -95,7 +96,7 @@ def open_dataset(
         raise UserError(f"there is no format '{format}'.{nearest(str(format), [*READERS, 'scenes'])}")
     if not str(data):
         raise UserError("the data set's folder is an empty name; write . for the folder you are in")
-    found = _read(Path(data), format, reading)
+    found = _read(local_path(data), format, reading)
     if found.format == "scenes":
         return found
     if reading.bands is not None:
