@@ -165,7 +165,7 @@ class Grouping:
             part = name[len(before) : len(name) - len(after)]
             for family in below:
                 if level:
-                    entries = [entry._replace(parts=(part, *entry.parts)) for entry in family.entries]
+                    entries = [Entry(file, split, (part, *parts), said) for file, split, parts, said in family.entries]
                     folder = (f"{before}{VARIABLE}{after}", *family.folder)
                     merged.setdefault((folder, family.suffix, family.deep), []).extend(entries)
                 if not level or (not family.folder and len(level) <= LOOKED_AT):

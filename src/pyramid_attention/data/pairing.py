@@ -211,17 +211,21 @@ def match_patterns(tree: Tree, images: Pattern, masks: Pattern, report: Report) 
     shared = [name for name in SHARED if name in images.names and name in masks.names]
     label = next((name for name in LABELS if name in masks.names and name not in images.names), "")
     many = masks.has_many or label != ""
-    exact = {image.key(shared, False) for image in of_images}
-    padded = exact.isdisjoint(mask.key(shared, False) for mask in of_masks)
-    padded = padded and len({image.key(shared, True) for image in of_images}) == len(exact)
+    padded = False
+    keys = [image.key(shared, padded) for image in of_images]
+    with_image = dict(zip(keys, of_images, strict=True))
+    if with_image.keys().isdisjoint(mask.key(shared, padded) for mask in of_masks):
+        without = [image.key(shared, True) for image in of_images]
+        if padded := len(set(without)) == len(with_image):
+            keys, with_image = without, dict(zip(without, of_images, strict=True))
     by_key: dict[tuple[str, ...], list[_Found]] = {}
     for mask in of_masks:
         by_key.setdefault(mask.key(shared, padded), []).append(mask)
     splits: dict[str, list[Pair]] = {}
     bare: dict[str, list[str]] = {}
     taken: dict[tuple[str, str], _Found] = {}
-    for image in of_images:
-        fitting = by_key.get(image.key(shared, padded), [])
+    for key, image in zip(keys, of_images, strict=True):
+        fitting = by_key.get(key, [])
         split = next((found.values["split"] for found in (image, *fitting) if "split" in found.values), UNSPLIT)
         name = "/".join(image.values[part] for part in images.names if part != "split")
         first = taken.setdefault((split, name), image)
@@ -239,11 +243,8 @@ def match_patterns(tree: Tree, images: Pattern, masks: Pattern, report: Report) 
             splits.setdefault(split, []).append(Pair(name, tree.path(image.file), paths[0], paths, labels, group))
         else:
             bare.setdefault(split, []).append(name)
-    with_image = {image.key(shared, padded): image for image in of_images}
     alone: dict[str, list[str]] = {}
-    for mask in of_masks:
-        if mask.key(shared, padded) in with_image:
-            continue
+    for mask in (mask for key, found in by_key.items() if key not in with_image for mask in found):
         plain = _Found(mask.file, mask.values | {"id": MASK_ENDING.sub("", mask.values["id"])}).key(shared, padded)
         if plain in by_key and plain in with_image:
             first, where = by_key[plain][0], tree.path(mask.folder)

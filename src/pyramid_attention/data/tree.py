@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping
@@ -26,6 +27,18 @@ def listing() -> Iterator[None]:
         raise UserError(
             f"cannot list {error.filename}: {error.strerror}; check the path and its permissions"
         ) from error
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Keep Python's garbage collector from running: over 100,000 files it takes a third of the time, for nothing."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 @dataclass(frozen=True)

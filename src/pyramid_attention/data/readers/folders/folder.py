@@ -21,7 +21,7 @@ from ...samples import Dataset
 from ...settings import read_settings
 from ...split_lists import find_lists, split_by_lists, split_by_table
 from ...split_names import WORD, split_name
-from ...tree import Tree
+from ...tree import Tree, collector_paused
 
 LAYOUT = "images and masks in folders, such as images/train/a.jpg with masks/train/a.png"
 
@@ -42,10 +42,11 @@ def read(tree: Tree, reading: Reading = FOUND) -> Dataset:
             values are no classes; `dataset.yaml` or a list cannot be understood.
     """
     settings = read_settings(tree.root / "dataset.yaml")
-    found = _found(tree, reading.images or settings.images, reading.masks or settings.masks)
-    images, masks = Pattern.parse(found.images, "images"), Pattern.parse(found.masks, "masks")
     report = Report(tree.loop_notes())
-    pairs = match_patterns(tree, images, masks, report)
+    with collector_paused():
+        found = _found(tree, reading.images or settings.images, reading.masks or settings.masks)
+        images, masks = Pattern.parse(found.images, "images"), Pattern.parse(found.masks, "masks")
+        pairs = match_patterns(tree, images, masks, report)
     if not any(pairs.values()):
         said = report.problems or [f"{tree.root}: no image has a mask by {found}; {' '.join(report.notes)}"]
         raise NoPairs(said[0])
