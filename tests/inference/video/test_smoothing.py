@@ -91,7 +91,8 @@ def test_what_is_remembered_moves_with_the_image():
     for number, left in enumerate(truth):
         found = labels(frame(4 * number)).labels[:, 8:-8]
         wrong.append((found != np.where(left, 0, 1)[None, 8:-8]).mean())
-    assert max(wrong) < 0.08  # without smoothing: 1 in the sixth and the eighth
+    # Without smoothing: 1 in the sixth and the eighth. What has come into view since the sixth, 12 columns, has no past.
+    assert max(wrong) <= 12 / 112
 
 
 def test_going_on_from_a_state_is_as_never_having_stopped():
