@@ -91,7 +91,7 @@ def test_what_is_remembered_moves_with_the_image():
     for number, left in enumerate(truth):
         found = labels(frame(4 * number)).labels[:, 8:-8]
         wrong.append((found != np.where(left, 0, 1)[None, 8:-8]).mean())
-    # Without smoothing: 1 in the sixth and the eighth. What has come into view since the sixth, 12 columns, has no past.
+    # Without smoothing: 1 in the sixth and the eighth. The 12 columns that came into view since then have no past.
     assert max(wrong) <= 12 / 112
 
 
