@@ -390,6 +390,25 @@ def test_a_jpeg_too_short_for_its_size_is_refused_before_it_is_decoded(tmp_path,
             read(tmp_path / "a.jpg")
 
 
+@pytest.mark.parametrize("size", [(1, 140_000_000), (12000, 12000)])
+def test_a_png_too_short_for_its_size_is_refused_before_it_is_decoded(tmp_path, monkeypatch, size):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    content[16:24] = struct.pack(">II", *size)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    (tmp_path / "a.png").write_bytes(content)
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(UserError, match=f"a.png is damaged: .* bytes of PNG cannot hold {size[0]}×{size[1]} pixels"):
+        read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB"])
+@pytest.mark.parametrize("size", [(4000, 4000), (1, 100_000), (1, 1)])
+def test_the_smallest_of_pngs_are_read(tmp_path, mode, size):
+    Image.new(mode, size).save(tmp_path / "a.png", optimize=True)
+    assert not read_image(tmp_path / "a.png").any()
+
+
 @pytest.mark.parametrize("missing", [300, 1500])
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 def test_a_jpeg_whose_data_are_cut_off_is_refused_though_it_ends_as_it_should(tmp_path, mode, missing):

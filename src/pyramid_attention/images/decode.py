@@ -37,6 +37,8 @@ LEAST_JPEG = 8 * 64
 """Pixels a byte that no JPEG exceeds: a Huffman code takes a bit or more for each block of 8×8 pixels. libjpeg fills
 what is missing of a scan with grey and says nothing. (Arithmetic coding, which no camera writes, may take less for an
 image of one colour.)"""
+MOST_DEFLATED = 1032
+"""Bytes that come out of one of deflate's at most; a row of a PNG takes a byte and one bit or more a pixel."""
 GREY = (127, 128)
 """The levels that coefficients of zero stand for: 128, and 127 where a CMYK image is stored inverted."""
 END_OF_JPEG = b"\xff\xd9"
@@ -95,6 +97,11 @@ def _opened(
                 if image.format in JPEG and size * LEAST_JPEG < image.width * image.height:
                     raise UserError(
                         f"{path} is damaged: {size:,} bytes of JPEG cannot hold"
+                        f" {image.width}×{image.height} pixels; replace or remove it"
+                    )
+                if image.format == "PNG" and size * MOST_DEFLATED < image.height * (1 + image.width / 8):
+                    raise UserError(
+                        f"{path} is damaged: {size:,} bytes of PNG cannot hold"
                         f" {image.width}×{image.height} pixels; replace or remove it"
                     )
                 if image.format == "TIFF":
