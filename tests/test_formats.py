@@ -5,6 +5,8 @@ What each reader makes of such a tree, pixel by pixel, is in the tests of the re
 
 import csv
 import json
+import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -192,6 +194,16 @@ def hugging_face(root: Path) -> None:
         text(root / split / "metadata.jsonl", "\n".join(rows))
 
 
+def webdataset(root: Path) -> None:
+    hugging_face(root / "files")
+    for split, names in NAMES.items():
+        with tarfile.open(root / f"{split}-000000.tar", "w") as archive:
+            for name in names:
+                archive.add(root / "files" / split / f"{name}.jpg", f"{name}.jpg")
+                archive.add(root / "files" / split / f"{name}_m.png", f"{name}.seg.png")
+    shutil.rmtree(root / "files")
+
+
 def label_studio(root: Path) -> None:
     tasks = []
     for number, (_, name) in enumerate(pairs()):
@@ -260,6 +272,7 @@ TREES: dict[str, tuple[str, Callable[[Path], None], int]] = {
     "roboflow": ("roboflow", roboflow, 3),
     "rle-csv": ("rle-csv", kaggle, 3),
     "huggingface": ("huggingface", hugging_face, 3),
+    "webdataset": ("webdataset", webdataset, 3),
     "labelstudio": ("labelstudio", label_studio, 3),
     "supervisely": ("supervisely", supervisely, 3),
     "folder, colours": ("folder", folder_of_colours, 3),

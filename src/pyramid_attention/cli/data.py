@@ -118,6 +118,9 @@ def inspect(
 def convert(
     source: Annotated[str, typer.Argument(metavar="SRC", help="The data set's folder, or the word 'shapes'.")],
     destination: Annotated[Path, typer.Argument(metavar="DST", help="A new folder for the copy.")],
+    shards: Annotated[
+        bool, typer.Option("--shards", help="Write tar files of a thousand samples each, as the WebDataset library.")
+    ] = False,
     format: Format = None,
     *,
     reading: Reading,
@@ -130,13 +133,14 @@ def convert(
     """
     from ..data import open_dataset
     from ..data.convert import convert_dataset
+    from ..data.shards import convert_to_shards
     from ..report.progress import progress
 
     dataset = open_dataset(source, format, reading=reading)
     for note in dataset.notes:
         print(note, file=sys.stderr)
     with progress("converting", sum(map(len, dataset.splits.values()))) as advance:
-        conversion = convert_dataset(dataset, destination, advance)
+        conversion = (convert_to_shards if shards else convert_dataset)(dataset, destination, advance)
     for name, count in conversion.done.items():
         print(f"{name}: {count:,}")
     if any(conversion.done.values()):

@@ -74,11 +74,11 @@ def convert_dataset(
     """
     dataset.refuse_problems()
     splits = {name: samples for name, samples in dataset.splits.items() if samples}
-    marker = _marker(dataset, destination, splits)
-    _refuse_others(destination, marker)  # before anything is written there
+    marker = marker_of(dataset, destination, splits)
+    refuse_others(destination, marker)  # before anything is written there
     with owned(destination, "conversion"):
-        _refuse_others(destination, marker)
-        _begin(dataset, destination, marker)
+        refuse_others(destination, marker)
+        begin(dataset, destination, marker)
         return _convert(dataset, destination, splits, on_done)
 
 
@@ -102,7 +102,7 @@ def _convert(
     return conversion
 
 
-def _marker(dataset: Dataset, destination: Path, splits: Mapping[str, Sequence[Sample]]) -> dict[str, str]:
+def marker_of(dataset: Dataset, destination: Path, splits: Mapping[str, Sequence[Sample]]) -> dict[str, str]:
     """What tells this conversion from others."""
     source = None if dataset.root is None else dataset.root.resolve()
     place = Path(os.path.realpath(destination))  # a link to itself fails when the folder is made
@@ -117,7 +117,7 @@ def _marker(dataset: Dataset, destination: Path, splits: Mapping[str, Sequence[S
     }
 
 
-def _refuse_others(destination: Path, marker: Mapping[str, str]) -> None:
+def refuse_others(destination: Path, marker: Mapping[str, str]) -> None:
     """Check that the folder holds nothing, or this conversion, begun before."""
     begun = destination / MARKER
     if begun.is_file():
@@ -134,7 +134,7 @@ def _refuse_others(destination: Path, marker: Mapping[str, str]) -> None:
         raise UserError(f"{destination} already holds other files; choose a new folder")
 
 
-def _begin(dataset: Dataset, destination: Path, marker: Mapping[str, str]) -> None:
+def begin(dataset: Dataset, destination: Path, marker: Mapping[str, str]) -> None:
     """Write the marker and the classes, or check that the classes are the same as before."""
     settings = {
         "names": list(dataset.classes.names),
@@ -165,7 +165,7 @@ def _convert_sample(split: str, sample: Sample, dataset: Dataset, destination: P
         return f"'{sample.name}' cannot be the name of a file in {destination}; rename the image"
     try:
         image, labels = sample.read_image(), sample.read_mask()
-        original = _ordinary_file(sample)
+        original = ordinary_file(sample)
     except MissingExtra:
         raise
     except UserError as error:
@@ -196,7 +196,7 @@ def _convert_sample(split: str, sample: Sample, dataset: Dataset, destination: P
     return None
 
 
-def _ordinary_file(sample: Sample) -> Path | None:
+def ordinary_file(sample: Sample) -> Path | None:
     """The file of a sample's image where it can be copied as it is: 8-bit colour or grey under a usual suffix."""
     file = image_file(sample)
     usual = file is not None and file.suffix.lower() in IMAGE_SUFFIXES and pixel_type(file) in ("RGB", "L")

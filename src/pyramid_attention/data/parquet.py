@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,16 @@ from ..errors import UserError, require
 from ..images import MaskValues, decode_image, image_size, read_mask_values
 from .families import role
 from .mask_survey import OneMask
+
+
+class Stored(Protocol):
+    """An image file inside another file; in words it says where it is."""
+
+    def content(self) -> bytes:
+        """The bytes of the image file."""
+
+    def values(self) -> MaskValues:
+        """The values of a mask."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +103,11 @@ def cells_of(path: Path) -> Iterator[tuple[Cell, Cell]]:
 
 @dataclass(frozen=True, eq=False)
 class CellSample:
-    """An image and its mask in a Parquet file; `meant` knows what the mask's values mean."""
+    """An image and its mask inside other files; `meant` knows what the mask's values mean."""
 
     name: str
-    image: Cell
-    mask: Cell
+    image: Stored
+    mask: Stored
     meant: OneMask
 
     def read_image(self) -> NDArray[np.uint8]:

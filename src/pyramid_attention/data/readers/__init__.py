@@ -17,7 +17,7 @@ from ..tree import Tree
 from .benchmarks import ade20k, camvid, camvid32, cityscapes, voc
 from .coco import instances, panoptic
 from .folders import folder, manifest, scenes
-from .tables import huggingface, run_length_csv
+from .tables import huggingface, run_length_csv, webdataset
 from .tools import cvat, labelme, labelstudio, roboflow, supervisely, yolo
 
 
@@ -53,6 +53,7 @@ READERS: dict[str, Reader] = {
     "supervisely": supervisely,
     "huggingface": huggingface,
     "rle-csv": run_length_csv,
+    "webdataset": webdataset,
     "ade20k": ade20k,
     "camvid": camvid,
     "camvid32": camvid32,
