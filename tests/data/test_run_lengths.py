@@ -70,3 +70,13 @@ def test_bits_of_label_studio(values: list[int]) -> None:
 def test_bits_that_end_too_early() -> None:
     with pytest.raises(ValueError, match="end too early"):
         unpack(packed([1, 2, 3])[:-1])
+
+
+@settings(deadline=None, max_examples=30)
+@given(masks)
+def test_bits_that_label_studio_itself_writes(mask: NDArray[np.bool_]) -> None:
+    brush = pytest.importorskip("label_studio_sdk.converter.brush")
+    written = brush.mask2rle(mask.astype(np.uint8) * 255)
+    values = unpack(written).reshape(*mask.shape, 4)
+    assert np.array_equal(values[:, :, 3] > 0, mask)
+    assert np.array_equal(values, brush.decode_rle(written).reshape(values.shape))

@@ -66,8 +66,10 @@ def inspect(
     splits = list(dict.fromkeys(split or ())) or list(dataset.splits)
     samples = None if out is None else out / "samples.png"
     scenes = scenes_of(dataset)
-    with progress("surveying", len(scenes)) as advance:
-        surveys = [survey(scene, advance) for scene in scenes]
+    surveys = []
+    if scenes:
+        with progress("surveying", len(scenes)) as advance:
+            surveys = [survey(scene, advance) for scene in scenes]
     with result_file(json) as numbers, result_file(samples) as sheet:
         with progress("looking at", sum(len(dataset.splits.get(name, ())) for name in splits)) as advance:
             inspection = inspect_dataset(dataset, split or (), advance)

@@ -50,8 +50,11 @@ def read(tree: Tree, reading: Reading = FOUND) -> Dataset:
     if not any(pairs.values()):
         said = report.problems or [f"{tree.root}: no image has a mask by {found}; {' '.join(report.notes)}"]
         raise NoPairs(said[0])
-    if reading.annotators == "first" and "annotator" in masks.names:
-        pairs = {split: [pair._replace(masks=pair.masks[:1], labels=()) for pair in of] for split, of in pairs.items()}
+    if "annotator" in masks.names:  # who is no class
+        count = 1 if reading.annotators == "first" else None
+        pairs = {
+            split: [pair._replace(masks=pair.masks[:count], labels=()) for pair in of] for split, of in pairs.items()
+        }
     report.notes[:0] = found.notes
     report.problems += found.problems
     reading = replace(reading, images=found.images, masks=found.masks)
