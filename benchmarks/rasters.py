@@ -202,18 +202,21 @@ def landcover(arguments: argparse.Namespace) -> dict[str, Any]:
     from pyramid_attention.models.first_layer import first_layer
     from pyramid_attention.training import load_recipe, train
     from pyramid_attention.training.initial import build_network, describe
+    from pyramid_attention.training.resolve import fit_options
 
     scene = Path(arguments.fields)
     image, labels = scene / "sentinel2" / "{band}.tiff", scene / "landcover" / "rcr_landcover.shp"
     cases = {"eight bands": None, "three bands (B04, B03, B02)": ["B04", "B03", "B02"], "eight, random": None}
     result: dict[str, Any] = {}
     for case, bands in cases.items():
+        if arguments.only not in case:
+            continue
         dataset = open_scene(image, labels, bands)
         for seed in range(arguments.seeds):
             network = None
             if case.endswith("random"):
                 recipe = load_recipe("finetune", MODEL)
-                network = build_network(describe(recipe.model), dataset.classes, seed, dataset.bands)
+                network = build_network(fit_options(describe(recipe.model), {}), dataset.classes, seed, dataset.bands)
                 nn.init.kaiming_normal_(first_layer(network.backbone).weight, mode="fan_out")
                 network.bands = RGB  # so that the trainer measures the bands, as for every other network
             out = Path(arguments.out) / f"{case.replace(' ', '-')}-{seed}"
@@ -253,6 +256,7 @@ def main(words: Sequence[str] | None = None) -> None:
             verb.add_argument("--side", type=int, default=1536)
         if name == "landcover":
             verb.add_argument("--fields", default="../shared/fields/raster")
+            verb.add_argument("--only", default="", help="cases whose name holds this word")
             verb.add_argument("--seeds", type=int, default=3)
             verb.add_argument("--epochs", type=int, default=4)
             verb.add_argument("--out", required=True)
