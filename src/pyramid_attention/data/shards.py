@@ -19,7 +19,7 @@ from ..errors import MissingExtra, UserError
 from ..files import owned, whole_file, write_json
 from ..images import encode_image, encode_label_map
 from .convert import THREADS, Conversion, begin, marker_of, ordinary_file, refuse_others
-from .readers.tables.webdataset import INDEX, members_of
+from .members import INDEX, members_of
 from .samples import Dataset, Sample
 
 PER_SHARD = 1000
