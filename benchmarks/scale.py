@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import heapq
 import json
 import os
 import random
@@ -230,15 +231,126 @@ def throughput(arguments: argparse.Namespace) -> None:
     print(json.dumps({name: float(np.median([row[name] for row in rounds])) for name in ("ratio", "ratio by CPU")}))
 
 
+def parts(arguments: argparse.Namespace) -> None:
+    """CPU milliseconds of each part, and of a claim in a folder that several runs share."""
+    from contextlib import ExitStack
+
+    from pyramid_attention.inference import Segmenter
+    from pyramid_attention.inference.sinks import LABEL_MAP, FileSink
+    from pyramid_attention.inference.sources import Item, find_images
+
+    work = Path(arguments.work)
+    make_images(work / "in", arguments.images)
+    segmenter = Segmenter.load(arguments.model)
+    source = find_images([work / "in"])
+    items = source.items[: arguments.images]
+    costs: dict[str, float] = {}
+
+    def timed(name: str, function, things: list):
+        begin = time.process_time()
+        results = [function(thing) for thing in things]
+        costs[name] = (time.process_time() - begin) / len(things) * 1e3
+        return results
+
+    images = timed("read and decode", source.read, items)
+    segmentations = timed("segment", segmenter, images)
+    contents = timed("encode", LABEL_MAP.encode, segmentations)
+    claims = {}
+    for partners in (1, 4, 16, 64):
+        out = work / "claims"
+        shutil.rmtree(out, ignore_errors=True)
+        with ExitStack() as stack:
+            made_by = segmenter.identity
+            sinks = [stack.enter_context(FileSink(out, made_by=made_by)) for _ in range(partners)]
+            spent = 0.0
+            for index in range(256):
+                sink, item = sinks[index % partners], Item(f"{index:05}", f"{index:05}.jpg", "1")
+                begin = time.process_time()
+                sink.claim(item)
+                spent += time.process_time() - begin
+                sink.write(item, segmentations[0])
+        claims[partners] = spent / 256 * 1e3
+        shutil.rmtree(out)
+    out = work / "write"
+    with FileSink(out, made_by=segmenter.identity) as sink:
+        timed("write", lambda index: sink.write(Item(f"{index:05}", "", "1"), segmentations[0]), list(range(256)))
+    shutil.rmtree(out)
+    costs["bytes in"] = float(np.mean([os.path.getsize(item.place) for item in items]))
+    costs["bytes out"] = float(np.mean([len(content) for content in contents]))
+    found = {"CPU ms an image": costs, "CPU ms a claim, by the runs in the folder": claims}
+    Path(arguments.json).write_text(json.dumps(found, indent=1))
+    print(json.dumps(found, indent=1))
+
+
+def run_of(workers: int, image: float, lock: float, dispatch: float, chunks: int, seed: int = 0) -> tuple[float, float]:
+    """Seconds that so many workers take for chunks of 32 images, and the share of them that the lock is held.
+
+    Events: a worker is given a chunk by the driver (one after the other, `dispatch` each), takes the folder's lock for
+    its images (one worker at a time, `lock` each), and computes (`image` each). One chunk of a hundred takes ten times
+    as long; a worker dies every ten hours on average, its chunk is done again, and another begins after a minute.
+    """
+    draw = random.Random(seed)
+    free = [(0.0, worker) for worker in range(workers)]
+    driver = held = busy = end = 0.0
+    left = chunks
+    while left:
+        now, worker = heapq.heappop(free)
+        driver = max(now, driver) + dispatch
+        held = max(driver, held) + 32 * lock
+        busy += 32 * lock
+        seconds = 32 * image * (10 if draw.random() < 0.01 else 1)
+        if draw.random() < seconds / 36_000:
+            heapq.heappush(free, (held + seconds / 2 + 60, worker))
+            continue
+        left -= 1
+        end = max(end, held + seconds)
+        heapq.heappush(free, (held + seconds, worker))
+    return end, busy / end
+
+
+def simulate(arguments: argparse.Namespace) -> None:
+    """10^8 images on 1 to 1,000 workers, by the parts' measured costs; 200 chunks a worker, scaled."""
+    import matplotlib.pyplot as plt
+
+    found = json.loads(Path(arguments.json).read_text())
+    of_image = found["CPU ms an image"]
+    image = sum(of_image[name] for name in ("read and decode", "segment", "encode", "write")) / 1e3
+    image = arguments.image / 1e3 if arguments.image else image
+    claims = {int(count): ms / 1e3 for count, ms in found["CPU ms a claim, by the runs in the folder"].items()}
+    slope, base = np.polyfit(list(claims), list(claims.values()), 1)
+    counts = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
+    lines = {"as it is: claims under the folder's lock": 1.0, "if nothing were locked": 0.0}
+    figure, axes = plt.subplots(figsize=(7, 4.2))
+    for label, with_lock in lines.items():
+        rates = []
+        for workers in counts:
+            lock = with_lock * max(0.0, base + slope * workers)
+            seconds, share = run_of(workers, image, lock, arguments.dispatch / 1e3, 200 * workers)
+            rates.append(200 * workers * 32 / seconds)
+            hours = 1e8 / rates[-1] / 3600
+            print(f"{label:45} {workers:5} workers {rates[-1]:10.0f}/s {hours:9.1f} h, lock held {share:.0%}")
+        axes.loglog(counts, rates, marker="o", label=label)
+    axes.loglog(counts, [count / image for count in counts], "--", color="grey", label="in proportion")
+    axes.set(xlabel="workers", ylabel="images a second")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(arguments.plot, dpi=110)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(required=True)
-    for verb in (killed, throughput):
+    for verb in (killed, throughput, parts, simulate):
         one = verbs.add_parser(verb.__name__, help=verb.__doc__)
         one.set_defaults(verb=verb)
-        one.add_argument("--work", required=True)
+        one.add_argument("--work")
+        one.add_argument("--image", type=float, help="Milliseconds of an image, in place of the measured parts.")
+        one.add_argument("--json", default="scale.json")
+        one.add_argument("--plot", default="scale.png")
+        one.add_argument("--dispatch", type=float, default=3.0, help="Milliseconds of the driver for a chunk.")
         one.add_argument("--model", default=TINY)
-        one.add_argument("--images", type=int, default=20_000 if verb is killed else 2_000)
+        one.add_argument("--images", type=int, default={killed: 20_000, parts: 300}.get(verb, 2_000))
         one.add_argument("--kills", type=int, default=KILLS)
         one.add_argument("--rounds", type=int, default=3)
         one.add_argument("--cores", type=int, default=2)
