@@ -111,4 +111,4 @@ def test_bands_of_images_in_rgb_cannot_be_chosen(tmp_path: Path, capsys: pytest.
         Image.new(mode, (32, 32)).save(tmp_path / kind / "a.png")
     (tmp_path / "dataset.yaml").write_text("names: [land, sea]")
     assert main(["data", "inspect", str(tmp_path), "--bands", "red"]) == 2
-    assert "--bands chooses among the bands of scenes" in capsys.readouterr().err
+    assert "leave --bands out" in capsys.readouterr().err

@@ -136,6 +136,21 @@ def test_what_does_not_fit_is_one_line(tmp_path: Path, scene: Path) -> None:
         open_scene(tmp_path / "nowhere.npy", shapes)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("scenes: []", r"list\.yaml lists no scenes; write as in: scenes: \["),
+        ("names: [a]", r"list\.yaml lists no scenes; write as in: scenes: \["),
+        ("scenes: [", r"list\.yaml is not valid YAML"),
+    ],
+)
+def test_a_file_that_lists_no_scene_says_how_to_list_one(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "list.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match=said):
+        open_dataset(file)
+
+
 def test_an_encoding_that_does_not_exist_is_no_obstacle(tmp_path: Path, scene: Path) -> None:
     shapes = write_shapes(tmp_path / "a.shp", BOXES)
     shapes.with_suffix(".cpg").write_text("ISO 88591")

@@ -209,6 +209,12 @@ def _float_tiff(path):
     Image.fromarray(GREY.astype(np.float32)).save(path, "TIFF")
 
 
+def _float_tiff_of_two_bands(path):
+    entries = ((256, 2), (257, 1), (258, 32), (259, 1), (262, 1), (273, 134), (277, 2), (278, 1), (279, 16), (339, 3))
+    head = b"II*\0" + struct.pack("<IH", 8, len(entries))
+    path.write_bytes(head + b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in entries) + bytes(20))
+
+
 BAD = {
     "cut.jpg": (_truncated_jpeg, "is damaged and cannot be decoded .*truncated.*; replace or remove it"),
     "text.jpg": (lambda path: path.write_text("no image"), "is not an image in a known format"),
@@ -216,6 +222,7 @@ BAD = {
     "head.png": (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n\0\0"), "is (damaged|not an image)"),
     "folder.png": (lambda path: path.mkdir(), "is a folder where an image is expected"),
     "missing.png": (lambda path: None, "does not exist; check the path"),
+    "bands.tif": (_float_tiff_of_two_bands, "is a TIFF with bands or values that no RGB image has; use it as a raster"),
     "float.tif": (_float_tiff, "floating-point values of unknown range; save it with 8 or 16 bits"),
 }
 

@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chromium import Tab, chromium
+from pyramid_attention.artifacts import ModelInfo
 from pyramid_attention.cli import main
-from pyramid_attention.images import ArrayImage, read_image
+from pyramid_attention.errors import UserError
+from pyramid_attention.images import ArrayImage, Bands, read_image
 from pyramid_attention.inference import Segmenter
 from pyramid_attention.serving import web as web_module
+from pyramid_attention.serving.models import refuse_bands
 from pyramid_attention.serving.web import write_web
 from support import CAMVID
 
@@ -193,3 +196,15 @@ def test_an_image_with_exif_is_as_large_as_pan_predict_says(tab: Tab, tmp_path: 
     tab.load(path)
     assert read_image(path).shape == (640, 400, 3)
     assert "400 × 640 pixels" in tab.page.inner_text("#facts")
+
+
+def test_a_model_of_other_bands_than_a_browser_has_is_refused() -> None:
+    class Nir:
+        info = ModelInfo(bands=Bands(("nir", "red"), "uint16"))
+        device = "cpu"
+
+        def __call__(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
+            return np.zeros((len(images), 2, 1, 1), np.float32)
+
+    with pytest.raises(UserError, match=r"mine takes 2 bands of uint16 \(nir, red\), .* use it with pan predict"):
+        refuse_bands(Segmenter(Nir()), "mine")

@@ -190,7 +190,7 @@ def open_scenes(
         MissingExtra: a library is not installed.
     """
     if block is not None and block < GAP:
-        raise UserError(f"block: {block} is the side of a block in pixels, and must be {GAP} or more")
+        raise UserError(f"block is {block}; the side of a block in pixels must be {GAP} or more")
     scenes: list[Scene] = []
     splits: dict[str, list[WindowSample]] = {"train": [], "val": []}
     notes = []
@@ -201,7 +201,8 @@ def open_scenes(
         if scenes and bands != scenes[0].bands:
             raise UserError(
                 f"{raster.path} has {bands} and {scenes[0].raster.path} {scenes[0].bands} (nodata {bands.nodata} and"
-                f" {scenes[0].bands.nodata}); scenes of one data set have the same bands: choose them with bands="
+                f" {scenes[0].bands.nodata}); scenes of one data set have the same bands of one"
+                " type: choose them with bands=, or convert the files"
             )
         labels: Labels
         if one.labels.suffix.lower() in SHAPE_SUFFIXES:

@@ -122,11 +122,23 @@ def _opened(
     except PermissionError:
         raise UserError(f"no permission to read {path}") from None
     except UnidentifiedImageError:
+        if _is_tiff(path, content):
+            raise NoImage(
+                f"{path} is a TIFF with bands or values that no RGB image has; use it as a raster, and train on it as a"
+                " scene, see docs/rasters.md"
+            ) from None
         raise NoImage(f"{path} is not an image in a known format (or is empty); replace or remove it") from None
     except (Image.DecompressionBombError, MemoryError) as error:
         raise TooManyPixels(f"{path} is too large to be decoded ({error}); scale it down") from error
     except Exception as error:  # on a damaged file a decoder raises whatever it stumbles over (struct.error, TypeError)
         raise UserError(f"{path} is damaged and cannot be decoded ({error}); replace or remove it") from error
+
+
+def _is_tiff(path: PathLike, content: bytes | None) -> bool:
+    if content is None:
+        with open(path, "rb") as file:
+            content = file.read(4)
+    return content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def _is_cut_off(image: Image.Image, path: PathLike, content: bytes | None) -> bool:

@@ -38,9 +38,21 @@ def load_models(models: Sequence[str], options: SegmenterOptions, scratch: Path)
         if name in found:
             raise UserError(f"two models are called '{name}'; name one otherwise: OTHER={model}")
         segmenter = Segmenter.load(exported(model, scratch / f"{name}.onnx"), options)
+        refuse_bands(segmenter, name)
         segmenter(np.zeros((64, 64, 3), np.uint8))  # what is wrong shows now, and the first request is not the slow one
         found[name] = segmenter
     return found
+
+
+def refuse_bands(segmenter: Segmenter, name: str) -> None:
+    """Raise where a model takes other images than a browser has.
+
+    Raises:
+        UserError: its bands are named.
+    """
+    bands = segmenter.info.bands
+    if not bands.is_rgb:
+        raise UserError(f"{name} takes {bands}, and browsers and servers get images in RGB; use it with pan predict")
 
 
 def model_name(model: str) -> str:

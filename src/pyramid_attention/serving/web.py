@@ -20,7 +20,7 @@ from ..artifacts.onnx_file import SCORES
 from ..files import result_files
 from ..inference import Segmenter
 from ..inference.engines.pruning import keep_output
-from .models import exported, model_entry, model_name
+from .models import exported, model_entry, model_name, refuse_bands
 
 RUNTIME, RUNTIME_VERSION = "onnxruntime-web", "1.30.0"
 RUNTIME_FILES = {
@@ -71,7 +71,9 @@ def write_web(model: str, folder: str | Path, *, webgpu: bool = False) -> Web:
     with result_files(folder, [*kept, "README.md", "sw.js"]) as place:
         found = exported(model, place / "exported" / "model.onnx")
         (place / f"{name}.onnx").write_bytes(keep_output(found.path.read_bytes(), SCORES))
-        config = _config(name, Segmenter.load(found), webgpu)
+        segmenter = Segmenter.load(found)
+        refuse_bands(segmenter, name)
+        config = _config(name, segmenter, webgpu)
         (place / "models.json").write_text(json.dumps(config, ensure_ascii=False), encoding="utf-8")
         missing = None
         if not all((folder / "runtime" / file).is_file() for file in runtime):

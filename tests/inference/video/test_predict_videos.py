@@ -31,6 +31,7 @@ from clips import (  # noqa: E402
 from inference.test_predict import Brightness  # noqa: E402
 from pyramid_attention.artifacts import ModelInfo  # noqa: E402
 from pyramid_attention.errors import MissingExtra, SomeFailed, UserError  # noqa: E402
+from pyramid_attention.images import Bands  # noqa: E402
 from pyramid_attention.inference import Segmenter  # noqa: E402
 from pyramid_attention.inference.options import VideoOptions  # noqa: E402
 from pyramid_attention.inference.predict_files import predict_files, steps  # noqa: E402
@@ -322,3 +323,13 @@ def test_what_a_killed_run_had_of_a_camera_is_rescued(tmp_path):
     (rescued,) = out.glob("*.mkv")
     assert len(labels_of(rescued)) >= 16
     assert len(frames_of(next(out.glob("*_overlay.mp4")))) == len(labels_of(rescued))
+
+
+def test_a_model_of_other_bands_is_refused_before_anything_is_written(tmp_path):
+    engine = Saved()
+    engine.info = ModelInfo(classes=Brightness.info.classes, bands=Bands(("nir",), "uint16"))
+    path = write_clip(tmp_path / "a.mp4", 2)
+    ((place, said),) = run(path, tmp_path / "out", engine).failed
+    assert place == str(path)
+    assert "takes images of 1 band of uint16 (nir), and this one has 3 bands of uint8" in said
+    assert [one.name for one in (tmp_path / "out").iterdir()] == [".pan-predictions"]

@@ -101,7 +101,10 @@ def open_dataset(
     if found.format == "scenes":
         return found
     if reading.bands is not None:
-        raise UserError(f"bands= chooses among the bands of scenes, and {data} holds images in RGB; leave it out")
+        raise UserError(
+            f"{data} holds images in RGB, and the bands {', '.join(map(str, reading.bands))} are chosen among those of"
+            " scenes; give scenes, or leave bands= out"
+        )
     return make_splits(found) if make_val else found
 
 

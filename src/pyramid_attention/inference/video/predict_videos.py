@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ...errors import UserError
 from ...files import InUse, owned
 from ...images import MAX_PIXELS
@@ -122,6 +124,7 @@ def _predict_one(
     Returns:
         what it lacks, if anything; what is readable is done all the same.
     """
+    segmenter.info.bands.refuse_others(np.empty((1, 1, 3), np.uint8))  # before anything is written
     plan = segmenter.plan(clip.height, clip.width)
     if options.smooth and plan.tiled:
         raise UserError(

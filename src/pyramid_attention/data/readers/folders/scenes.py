@@ -13,6 +13,7 @@ from ...scenes import SceneFiles, open_scenes
 from ...settings import read_settings
 from ...small_files import read_yaml
 
+EXAMPLE = "scenes: [{image: a.tif, labels: a.shp}]"
 NOTHING = "no scene: neither a raster (with masks=LABELS) nor a folder or YAML file that lists scenes"
 
 
@@ -28,9 +29,11 @@ def read(path: Path, reading: Reading) -> Dataset | None:
     """
     file = path / "dataset.yaml" if path.is_dir() else path
     if file.suffix in (".yaml", ".yml") and file.is_file():
-        if not _lists_scenes(file):
-            return None
+        if file != path and not _names_scenes(file):
+            return None  # of a folder's other reader, which says what is wrong with the file
         settings = read_settings(file)
+        if not settings.scenes:
+            raise UserError(f"{file} lists no scenes; write as in: {EXAMPLE}")
         if reading.images is not None or reading.masks is not None:
             raise UserError(f"{file} names scenes and their labels; leave images= and masks= out")
         if settings.colours is not None:
@@ -46,10 +49,9 @@ def read(path: Path, reading: Reading) -> Dataset | None:
     return open_scenes([SceneFiles(path, Path(reading.masks))], reading)
 
 
-def _lists_scenes(file: Path) -> bool:
-    """Whether a YAML file is about scenes; one that cannot be read is left to who needs it."""
+def _names_scenes(file: Path) -> bool:
     try:
-        described = read_yaml(file, "scenes: [{image: a.tif, labels: a.shp}]")
+        described = read_yaml(file, EXAMPLE)
     except UserError:
         return False
-    return isinstance(described, dict) and bool(described.get("scenes"))
+    return isinstance(described, dict) and "scenes" in described
