@@ -11,7 +11,7 @@ import typer
 
 from ..data import Reading
 from ..errors import UserError
-from .options import Format, with_data_options
+from .options import Format, spoken, with_data_options
 
 data_app = typer.Typer(help="Look at a data set, or copy it into the folder format.", rich_markup_mode=None)
 
@@ -118,6 +118,7 @@ def inspect(
 @data_app.command("convert")
 @with_data_options
 def convert(
+    context: typer.Context,
     source: Annotated[str, typer.Argument(metavar="SRC", help="The data set's folder, or the word 'shapes'.")],
     destination: Annotated[Path, typer.Argument(metavar="DST", help="A new folder for the copy.")],
     shards: Annotated[
@@ -149,5 +150,5 @@ def convert(
         print(f"the copy is in {destination}; try: pan data inspect {shlex.quote(str(destination))}")
     if len(conversion.failed) > 1:
         for name, reason in conversion.failed:
-            print(f"failed: {name}: {reason}", file=sys.stderr)
+            print(f"failed: {name}: {spoken(reason, context.command)}", file=sys.stderr)
     conversion.check()

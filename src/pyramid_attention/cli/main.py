@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
-import shlex
 import signal
 import sys
 import threading
@@ -30,6 +28,7 @@ from .eval import evaluate
 from .explain import explain
 from .export import export
 from .models import models
+from .options import spoken
 from .predict import predict
 from .serve import serve
 from .train import train
@@ -91,22 +90,11 @@ def _names(group: typer.Typer) -> set[str | None]:
 
 
 def name_options(message: str, verb: Sequence[str]) -> str:
-    """A message of the library with its arguments as the verb calls them: `out=` becomes --out, `tile=512` --tile 512.
-
-    `resume=True` becomes --resume, `device="cpu"` --device cpu, `data=` DATA. Others stay as they are.
-    """
+    """A message of the library with its arguments as a verb calls them, see `options.spoken`."""
     command: Any = typer.main.get_command(app)
     for name in verb:
         command = command.commands[name]
-    known = {one.name: one.opts[-1] if one.param_type_name == "option" else one.metavar for one in command.params}
-
-    def option(match: re.Match[str]) -> str:
-        name, text, value = match.groups()
-        if name not in known:
-            return match[0]
-        return " ".join([known[name], *(shlex.quote(word) for word in (text, value) if word and word != "True")])
-
-    return re.sub(r"""(?<![\w.'"/-])(\w+)=(?:"([^"]*)"|([\w./-]*\w))?""", option, message)
+    return spoken(message, command)
 
 
 @contextmanager

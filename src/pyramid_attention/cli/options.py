@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import Field, fields
 from functools import wraps
@@ -112,3 +114,19 @@ def _option(type_: Any, field: Field[Any]) -> Any:
 def split_names(names: str | None) -> list[str] | None:
     """The names of a list with commas."""
     return None if names is None else [name.strip() for name in names.split(",")]
+
+
+def spoken(message: str, command: Any) -> str:
+    """A message of the library with its arguments as a command calls them: `out=` becomes --out, `tile=512` --tile 512.
+
+    `resume=True` becomes --resume, `device="cpu"` --device cpu, `data=` DATA. Others stay as they are.
+    """
+    known = {one.name: one.opts[-1] if one.param_type_name == "option" else one.metavar for one in command.params}
+
+    def option(match: re.Match[str]) -> str:
+        name, text, value = match.groups()
+        if name not in known:
+            return match[0]
+        return " ".join([known[name], *(shlex.quote(word) for word in (text, value) if word and word != "True")])
+
+    return re.sub(r"""(?<![\w.'"/-])(\w+)=(?:"([^"]*)"|([\w./-]*\w))?""", option, message)

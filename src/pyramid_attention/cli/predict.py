@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from ..inference import DEFAULT_MODEL, SegmenterOptions
-from .options import Models, split_names, with_segmenter_options
+from .options import Models, split_names, spoken, with_segmenter_options
 
 
 @with_segmenter_options
 def predict(
+    context: typer.Context,
     inputs: Annotated[
         list[str],
         typer.Argument(
@@ -163,7 +164,7 @@ def predict(
         print(f"{' and '.join(told)} are in {out if planned is None else out / planned.name}")
     if len(summary.failed) > 1:
         for _, reason in summary.failed:
-            print(f"failed: {reason}", file=sys.stderr)
+            print(f"failed: {spoken(reason, context.command)}", file=sys.stderr)
     if planned is not None and summary.failed:
         print("no archive is packed while images fail; mend them and add --resume", file=sys.stderr)
     summary.check()
