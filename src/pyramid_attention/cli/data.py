@@ -75,7 +75,11 @@ def inspect(
             inspection = inspect_dataset(dataset, split or (), advance)
         advice = suggest(inspection, built_in_crops(), data, format, reading)
         if numbers is not None:
-            more = {"scenes": [one.to_dict() for one in surveys], "advice": advice.to_dict()}
+            more = {
+                "bands": dataset.bands.to_dict(),
+                "scenes": [one.to_dict() for one in surveys],
+                "advice": advice.to_dict(),
+            }
             write_json(numbers, inspection.to_dict() | more)
         shown = choose_shown(inspection)
         if sheet is not None and shown:
@@ -94,6 +98,8 @@ def inspect(
         print(*scene_lines(each), sep="\n")
     for one in inspection.splits:
         print(split_line(one))
+    if not scenes and not dataset.bands.is_rgb:
+        print(f"images have {dataset.bands}")
     headings, *rows = class_table(inspection)
     table = Table(*headings, box=box.SIMPLE)
     for column in table.columns[2:]:

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from ..classes import IGNORE, ClassTable
 from ..errors import UserError
-from ..images import image_size
 from .outlines import Overhang, Shape, Stamp, background_first, check_declared_size, draw
 from .pairing import Report
-from .samples import Dataset, ImageFileSample
+from .samples import Dataset, ImageFileSample, size_of
 from .tree import Tree, few
 
 VOID = "__ignore__"
@@ -61,7 +60,7 @@ class RegionSample(ImageFileSample):
         Raises:
             UserError: the image is unreadable, or of another size than was annotated.
         """
-        size = self.size or image_size(self.image)
+        size = self.size or size_of(self.image)
         check_declared_size(self.source, size, self.image)
         try:
             return draw(size, self.regions)

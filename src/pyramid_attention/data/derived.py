@@ -12,8 +12,7 @@ from PIL import Image
 
 from ..classes import IGNORE, ClassTable
 from ..errors import UserError, nearest
-from ..images import image_size
-from .samples import Dataset, MaskFileSample, Sample, check_size, same_shape
+from .samples import Dataset, MaskFileSample, Sample, check_size, same_shape, size_of
 from .scenes import WindowSample
 
 
@@ -46,7 +45,7 @@ class FittedSample(DerivedSample):
             UserError: as the sample's, and on a mask of another shape than its image.
         """
         labels = self.sample.read_labels()
-        size = image_size(self.sample.image)
+        size = size_of(self.sample.image)
         if not same_shape(labels.shape, size):
             check_size(self.sample.mask, labels.shape, self.sample.image)
         nearest_rows, nearest_columns = (

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ..errors import UserError
-from ..images import image_size
+from .samples import size_of
 from .tree import few
 
 Points = NDArray[np.float64]
@@ -187,7 +187,7 @@ def check_declared_size(source: Path, size: tuple[int, int], image: Path) -> Non
     Raises:
         UserError: it has not.
     """
-    height, width = image_size(image)
+    height, width = size_of(image)
     if size != (height, width):
         raise UserError(
             f"{source} was made for an image of {size[1]}×{size[0]} pixels, but {image} is {width}×{height}; put"

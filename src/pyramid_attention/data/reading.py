@@ -36,7 +36,7 @@ class Reading:
         val: the share of `train` to hold out where there is no `val`.
         held_out: what is held out: all whose hash is below a number, or the groups or samples of these names.
         meaning: what the values in the masks mean, see `Meaning.to_dict`.
-        bands: of scenes, by name or number (from 1); None for all.
+        bands: of rasters, by name or number (from 1); None for all.
 
     Raises:
         UserError: `annotators` or `val` is none of these.
@@ -52,7 +52,7 @@ class Reading:
     held_out: float | tuple[str, ...] | None = None
     meaning: Mapping[str, Any] | None = None
     bands: Sequence[str] | None = _option(
-        None, "The bands of scenes to use, in order, by name or number: B04,B03,B02,B08; else all.", "NAME,NAME,…"
+        None, "The bands of rasters to use, in order, by name or number: B04,B03,B02,B08; else all.", "NAME,NAME,…"
     )
 
     def __post_init__(self) -> None:

@@ -19,7 +19,17 @@ from numpy.typing import NDArray
 
 from ..classes import IGNORE, ClassTable, Colour
 from ..errors import UserError, nearest
-from ..images import RGB, Bands, MaskValues, image_size, read_image, read_label_map
+from ..images import (
+    RGB,
+    Bands,
+    MaskValues,
+    image_size,
+    is_raster,
+    open_raster,
+    read_filled,
+    read_image,
+    read_label_map,
+)
 from .mask_files import ARRAY_SUFFIXES, read_stored, refuse_stack
 from .reading import FOUND, Reading
 
@@ -42,19 +52,47 @@ class Sample(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ImageFileSample:
-    """What samples share whose image is a file of its own."""
+    """What samples share whose image is a file of its own.
+
+    Attributes:
+        bands: what the values of the image are; see `data.bands.find_bands`.
+    """
 
     name: str
     image: Path
+    bands: Bands = field(default=RGB, kw_only=True)
 
-    def read_image(self) -> NDArray[np.uint8]:
-        """The image, H×W×3 uint8 RGB, upright.
+    def read_image(self) -> NDArray[Any]:
+        """The image, H×W×B of `bands`: in RGB uint8, upright.
 
         Raises:
-            UserError: the file is missing, damaged or no image.
+            UserError: the file is missing, damaged, no image, or has other bands.
         """
-        refuse_stack(self.image)
-        return read_image(self.image)
+        if self.bands == RGB:
+            refuse_stack(self.image)
+            return read_image(self.image)
+        raster = open_raster(self.image)
+        try:
+            places = self.bands.find(raster)
+            return read_filled(raster, (0, raster.height), (0, raster.width), places, self.bands)
+        finally:
+            raster.close()
+
+
+def size_of(image: Path) -> tuple[int, int]:
+    """Height and width of an image file, whichever library opens it.
+
+    Raises:
+        UserError: it is missing, damaged or no image.
+    """
+    try:
+        return image_size(image)
+    except UserError:
+        if not is_raster(image):
+            raise
+    raster = open_raster(image)
+    raster.close()
+    return raster.height, raster.width
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +126,7 @@ def check_size(mask: Path, shape: tuple[int, ...], image: Path) -> None:
     Raises:
         UserError: it has not.
     """
-    size = image_size(image)
+    size = size_of(image)
     if shape != size:
         raise UserError(
             f"{mask} is {shape[1]}×{shape[0]} pixels but its image {image} is {size[1]}×{size[0]}; save the mask"
@@ -124,7 +162,7 @@ class FileSample(MaskFileSample):
     def read_labels(self) -> NDArray[np.uint8]:
         """See `MaskFileSample`; a mask in colours is refused."""
         if self.mask.suffix.lower() in ARRAY_SUFFIXES:
-            return self.translate(read_stored(self.mask, image_size(self.image)))
+            return self.translate(read_stored(self.mask, size_of(self.image)))
         return self.translate(MaskValues(read_label_map(self.mask)))
 
     def translate(self, values: MaskValues) -> NDArray[np.uint8]:
@@ -214,7 +252,7 @@ class BrightSample(MaskFileSample):
 
     def read_labels(self) -> NDArray[np.uint8]:
         """See `MaskFileSample`; a mask in colours is refused."""
-        return self.translate(read_stored(self.mask, image_size(self.image)))
+        return self.translate(read_stored(self.mask, size_of(self.image)))
 
     def translate(self, values: MaskValues) -> NDArray[np.uint8]:
         """The labels of a mask's values; a `UserError` where some stand for no class."""

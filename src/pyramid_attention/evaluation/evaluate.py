@@ -115,8 +115,11 @@ def as_trained(dataset: Dataset, segmenter: Segmenter) -> Dataset:
     A data set that has the model's classes already keeps them.
 
     Raises:
-        UserError: the recipe names a class that the data set does not have.
+        UserError: the recipe names a class that the data set does not have, or its images have other bands.
     """
+    takes, bands = segmenter.info.bands, dataset.bands
+    if (len(takes), takes.dtype) != (len(bands), bands.dtype):
+        raise UserError(f"the model takes images of {takes}, and {dataset.root or dataset.format} has {bands}")
     recipe = segmenter.info.recipe.get("data", {})
     if recipe.get("resize_masks"):
         dataset = fit_masks(dataset)

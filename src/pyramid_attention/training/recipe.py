@@ -65,7 +65,7 @@ class DataRecipe(_Group):
     )
     meaning: dict[str, Any] | None = Field(None, description="what the masks' values mean; filled in by the run")
     bands: Annotated[tuple[str | int, ...], Field(min_length=1)] | None = Field(
-        None, description="of scenes, by name or number (from 1), in order; all where none are given"
+        None, description="of rasters, by name or number (from 1), in order; all where none are given"
     )
     resize_masks: bool = Field(False, description="bring masks of another size, but the same shape, to the image's")
     reduce: Positive = Field(1, description="make images and masks this many times smaller first")

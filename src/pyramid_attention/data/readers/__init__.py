@@ -11,6 +11,7 @@ from ...errors import UserError, nearest
 from ...storage import local_path
 from .. import shapes
 from ..holdout import make_splits
+from ..image_bands import find_bands
 from ..reading import FOUND, Reading
 from ..samples import Dataset
 from ..tree import Tree
@@ -100,11 +101,7 @@ def open_dataset(
     found = _read(local_path(data), format, reading)
     if found.format == "scenes":
         return found
-    if reading.bands is not None:
-        raise UserError(
-            f"{data} holds images in RGB, and the bands {', '.join(map(str, reading.bands))} are chosen among those of"
-            " scenes; give scenes, or leave bands= out"
-        )
+    found = find_bands(found)
     return make_splits(found) if make_val else found
 
 

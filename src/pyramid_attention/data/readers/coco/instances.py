@@ -29,10 +29,10 @@ from numpy.typing import NDArray
 
 from ....classes import IGNORE, ClassTable
 from ....errors import UserError, require
-from ....images import MAX_PIXELS, image_size
+from ....images import MAX_PIXELS
 from ...outlines import FARTHEST, Overhang, as_points, background_first, check_declared_size, within_reach
 from ...run_lengths import coco_counts
-from ...samples import Dataset, ImageFileSample
+from ...samples import Dataset, ImageFileSample, size_of
 from ...tree import Tree, few
 from .files import Findings, Image, annotation_files
 
@@ -195,7 +195,7 @@ class CocoSample(ImageFileSample):
         """
         from pycocotools import mask as rle
 
-        height, width = self.size or image_size(self.image)
+        height, width = self.size or size_of(self.image)
         check_declared_size(self.source, (height, width), self.image)
         encoded = [
             parts if isinstance(parts, dict) else rle.merge(rle.frPyObjects(parts, height, width))

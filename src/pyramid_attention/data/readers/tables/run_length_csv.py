@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 
 from ....classes import ClassTable
 from ....errors import UserError
-from ....images import image_size
 from ...pairing import Report
 from ...run_lengths import kaggle_pairs
-from ...samples import Dataset, ImageFileSample
+from ...samples import Dataset, ImageFileSample, size_of
 from ...small_files import read_table
 from ...tree import Tree, stem
 
@@ -108,7 +107,7 @@ class RunLengthSample(ImageFileSample):
         Raises:
             UserError: the image is unreadable, or run lengths are broken or of another size.
         """
-        size = image_size(self.image)
+        size = size_of(self.image)
         mask = np.zeros(size, np.uint8)
         for name, text in self.rows:
             try:

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import UserError
-from ....images import image_size
 from ...outlines import Points, Shape, as_points, draw
-from ...samples import ImageFileSample
+from ...samples import ImageFileSample, size_of
 from ...small_files import read_text
 
 
@@ -58,7 +57,7 @@ class YoloSample(ImageFileSample):
         Raises:
             UserError: the image or the label file is unreadable, or a line of it is wrong.
         """
-        height, width = image_size(self.image)
+        height, width = size_of(self.image)
         polygons, faults = read_polygons(self.source, self.labels) if self.source is not None else ([], [])
         if faults:
             raise UserError(f"{self.source}: {faults[0]}; correct or remove it")
