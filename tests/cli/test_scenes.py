@@ -112,3 +112,14 @@ def test_bands_of_images_in_rgb_cannot_be_chosen(tmp_path: Path, capsys: pytest.
     (tmp_path / "dataset.yaml").write_text("names: [land, sea]")
     assert main(["data", "inspect", str(tmp_path), "--bands", "red"]) == 2
     assert "holds images in RGB, and --bands asks for red; leave it out" in capsys.readouterr().err
+
+
+def test_of_several_failures_each_names_the_options_as_the_verb_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in "ab":
+        geotiff(tmp_path / f"{name}.tif", np.zeros((4, 32, 32), np.uint16))
+    assert main(["predict", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed: ")]
+    assert len(said) == 2
+    assert all("to take in this order with --bands" in line for line in said)
