@@ -198,3 +198,22 @@ def test_an_image_of_several_files_is_another_when_one_of_them_changes(tmp_path)
         assert version_of(image) == before
         part.write_bytes(b"12")
         assert version_of(image) != before
+
+
+def test_labels_of_other_bands_are_not_what_resume_asks_for(tmp_path):
+    pytest.importorskip("rasterio")
+    values = np.zeros((3, 40, 50), np.uint8)
+    values[0] = 255
+    raster = geotiff(tmp_path / "a.tif", values)
+    for bands, label in (([1, 2, 3], 1), ([3, 2, 1], 0), (["1", "2", "3"], 1)):
+        assert run([raster], tmp_path / "out", bands=bands, resume=True).done == 1
+        assert set(np.unique(Image.open(tmp_path / "out/a.tif"))) == {label}
+    made = (tmp_path / "out/a.tif").stat().st_mtime_ns
+    run([raster], tmp_path / "out", bands=[1, 2, 3], resume=True)
+    assert (tmp_path / "out/a.tif").stat().st_mtime_ns == made
+
+
+def test_bands_of_an_image_cannot_be_chosen(tmp_path):
+    with pytest.raises(UserError, match="bands= chooses among those of rasters, and there is none"):
+        run([half_bright(tmp_path / "a.png")], tmp_path / "out", bands=[1, 2, 3])
+    assert not (tmp_path / "out").exists()

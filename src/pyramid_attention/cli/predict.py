@@ -159,9 +159,10 @@ def predict(
             )
     for note in summary.notes:
         print(note, file=sys.stderr)
-    counts = {"label maps": summary.done - summary.videos, "videos": summary.videos}
-    if told := [f"{count} {what}" for what, count in counts.items() if count]:
-        print(f"{' and '.join(told)} are in {out if planned is None else out / planned.name}")
+    counts = {"label map": summary.done - summary.videos, "video": summary.videos}
+    if said := [f"{count} {what}{'s' * (count > 1)}" for what, count in counts.items() if count]:
+        where = out if planned is None else out / planned.name
+        print(f"{' and '.join(said)} {'is' if summary.done == 1 else 'are'} in {where}")
     if len(summary.failed) > 1:
         for _, reason in summary.failed:
             print(f"failed: {spoken(reason, context.command)}", file=sys.stderr)

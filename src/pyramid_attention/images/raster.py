@@ -109,7 +109,7 @@ def band_indices(wanted: Sequence[str | int] | None, names: Sequence[str], where
             hint = nearest(str(band), names)
             raise UserError(f"{where} has no band '{band}': it has {len(names)}, {', '.join(names)}.{hint}")
     if len(set(found)) < len(found):
-        raise UserError(f"bands={list(wanted)} names a band twice; name each once")
+        raise UserError(f"bands={','.join(map(str, wanted))} names a band twice; name each once")
     return tuple(found)
 
 

@@ -141,6 +141,6 @@ class VideoOptions:
 
     def __post_init__(self) -> None:
         if self.label_maps not in (None, "mkv", "png"):
-            raise UserError(f"label maps of a video are mkv or png, not label_maps={self.label_maps!r}")
+            raise UserError(f"label maps of a video are mkv or png, not label_maps={self.label_maps}")
         if self.every < 1:
             raise UserError(f"one of every=N frames is segmented, N 1 or more, not {self.every}")

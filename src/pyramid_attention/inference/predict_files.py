@@ -87,7 +87,13 @@ def predict_files(
         )
     if clips.items:
         require(f"reading {shown(clips.items[0].place)}", "av", "cv2")
+    if bands is not None and not rasters.items:
+        raise UserError("bands= chooses among those of rasters, and there is none; leave it out")
     made_by = segmenter.identity
+    if bands is not None:
+        made_by["bands"] = [str(band) for band in bands]
+    if clips.items and videos is not None:
+        made_by |= {"every": videos.every, "smooth": videos.smooth}
     # What a link leads to has another folder above it than the link has.
     region_file = (
         None if polygons is None else os.path.relpath(polygons.parent.resolve() / polygons.name, folder.resolve())

@@ -33,8 +33,11 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[], None]
     """Give a function to be called after each of `total` pieces of work; None where nobody knows how many there are.
 
     A terminal shows a bar with rate and time left; elsewhere a plain line comes every `LINE_EVERY` seconds, and a last
-    one at the end.
+    one at the end. Of no pieces nothing is shown.
     """
+    if total == 0:
+        yield lambda: None
+        return
     console = Console(stderr=True)
     if not console.is_terminal:
         lines = _Lines(description, total)

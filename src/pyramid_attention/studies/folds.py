@@ -56,6 +56,8 @@ def divide(groups: Sequence[str], count: int) -> list[int]:
         UserError: there are fewer groups than folds, or fewer than two folds.
     """
     sizes = Counter(groups)
+    if len(sizes) < 2:
+        raise UserError(f"folds={count} divide groups of images, and there is one alone; leave folds= out")
     if not 2 <= count <= len(sizes):
         raise UserError(
             f"folds={count} is not possible with {len(groups)} images in {len(sizes)} groups; each fold needs a group"

@@ -242,7 +242,7 @@ def test_what_videos_do_not_have_is_refused(tmp_path, monkeypatch):
             predict_files(Segmenter(Brightness()), source, tmp_path / "out", **({"videos": options} | refused))
     with pytest.raises(UserError, match=r"one of every=N frames is segmented, N 1 or more, not 0"):
         VideoOptions(draw=plain, every=0)
-    with pytest.raises(UserError, match="mkv or png, not label_maps='gif'"):
+    with pytest.raises(UserError, match="mkv or png, not label_maps=gif"):
         VideoOptions(draw=plain, label_maps="gif")
     tiled = predict_files(
         Segmenter(Brightness(), tile=128),
@@ -333,3 +333,10 @@ def test_a_model_of_other_bands_is_refused_before_anything_is_written(tmp_path):
     assert place == str(path)
     assert "takes images of 1 band of uint16 (nir), and this one has 3 bands of uint8" in said
     assert [one.name for one in (tmp_path / "out").iterdir()] == [".pan-predictions"]
+
+
+def test_resume_does_again_what_other_options_made(tmp_path):
+    path = write_clip(tmp_path / "a.mkv", 20, codec="ffv1", pixels="bgr0")
+    for every, frames in ((1, 20), (4, 5)):
+        assert run(path, tmp_path / "out", every=every, resume=True).done == 1
+        assert len(labels_of(tmp_path / "out/a.mkv")) == frames
