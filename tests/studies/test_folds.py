@@ -117,3 +117,15 @@ def test_two_folds_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureF
         assert (out / fold / "model" / "config.json").exists()
     assert main(["train", "shapes", "--folds", "2", "--budget", "1m", "--out", str(out), *words]) == 2
     assert "--folds and --budget do not go together" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [
+        (["a", "a"], "divide groups of images, and there is one alone"),
+        (["a", "b"], "2 images in 2 groups; .* give 2 to 2"),
+    ],
+)
+def test_too_few_groups_are_refused(groups: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=f"folds=3 .*{said}"):
+        divide(groups, 3)
