@@ -31,6 +31,8 @@ INFO = ModelInfo(
     provenance={"averaged": ["a", "b"]},
     flops=Flops(9145.835266113281, 47104.0),
     weights_sha256="0" * 64,
+    attention=("attention", "places_16"),
+    class_of_channels=(1, 0, 1),
 )
 WRITTEN = INFO.to_json().encode()
 

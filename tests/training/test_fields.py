@@ -33,6 +33,7 @@ from pyramid_attention.training.resolve import resolve
 from pyramid_attention.training.schedule import build_optimizer, build_schedule
 from pyramid_attention.training.task import SegmentationTask
 from pyramid_attention.training.trainer import build_trainer
+from support import geotiff
 
 CPU = torch.device("cpu")
 CLASSES = ClassTable.of(["ground", "box"])
@@ -118,6 +119,16 @@ def flat(folder: Path) -> Path:
                 image = Image.new(mode, (32, 32), 0)
                 image.paste(1 if mode == "L" else (90, 20 * number, 30), (0, 0, 16, 16))
                 image.save(folder / kind / f"{letter}{number}.png")
+    return folder
+
+
+def of_bands(folder: Path) -> Path:
+    """Four images of three bands of 16 bits, and their masks."""
+    (folder / "masks").mkdir()
+    (folder / "images").mkdir()
+    for name in "abcd":
+        geotiff(folder / "images" / f"{name}.tif", np.zeros((3, 32, 32), np.uint16))
+        Image.new("L", (32, 32), 1).save(folder / "masks" / f"{name}.png")
     return folder
 
 
@@ -333,6 +344,7 @@ CASES = [
     Case("data.masks", "nowhere/{id}.png", is_refused, False, True),
     Case("data.annotators", "majority", mask_by_three, [1, 1, 0, 1], [0, 1, 0, 1], BY_THREE),
     Case("data.group", "^.", lambda r, f: len(val_names(r, f)), 1, 5),
+    Case("data.bands", ("3", "1"), lambda r, f: resolve(of_bands(f), r)[1].bands.names, ("1", "2", "3"), ("3", "1")),
     Case("data.val", 0.5, lambda r, f: len(val_names(r, f)), 1, 6),
     Case("data.held_out", ("a3",), lambda r, f: val_names(r, f) == ["a3"], False, True),
     Case("data.meaning", renamed, lambda r, f: "thing" in resolve(flat(f), r)[1].classes.names, False, True),
