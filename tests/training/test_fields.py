@@ -128,7 +128,7 @@ def of_bands(folder: Path) -> Path:
     (folder / "images").mkdir()
     for name in "abcd":
         geotiff(folder / "images" / f"{name}.tif", np.zeros((3, 32, 32), np.uint16))
-        Image.new("L", (32, 32), 1).save(folder / "masks" / f"{name}.png")
+        Image.fromarray(np.eye(32, dtype=np.uint8)).save(folder / "masks" / f"{name}.png")
     return folder
 
 
