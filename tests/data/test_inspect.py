@@ -260,7 +260,7 @@ def test_neighbouring_frames_of_camvid_are_no_duplicates() -> None:
 
 @pytest.mark.skipif(not STEEL.exists(), reason="the images of steel are not here")
 def test_on_a_real_set_of_plain_sheets_the_pairs_that_are_the_same_are_found_and_no_other() -> None:
-    """The five were looked at one by one, and so were the 81 others whose hash and thumbnail agree."""
+    """The five were looked at one by one, and so were the five nearest of the others."""
     names = sorted(path.name for path in (STEEL / "images/training").glob("*.jpg"))
     looks = [Look.of(read_image(STEEL / "images/training" / name)) for name in names]
     pairs = {(names[head][:-4], name[:-4]) for name, head in zip(names, group_alike(looks), strict=True)}
