@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from pyramid_attention.classes import IGNORE
 from pyramid_attention.data import Reading, open_dataset, remap_classes
+from pyramid_attention.data.convert import convert_dataset
 from pyramid_attention.data.scene_blocks import GAP, Block, choose_blocks, cut
 from pyramid_attention.data.scenes import open_scene
+from pyramid_attention.data.shards import convert_to_shards
 from pyramid_attention.data.statistics import BandStatistics
 from pyramid_attention.errors import UserError
 from pyramid_attention.images import Bands
@@ -258,3 +260,11 @@ def test_two_scenes_share_their_classes_by_name(tmp_path: Path, scene: Path) -> 
     assert set(np.unique(first.scene.labels.read((0, 300), (0, 400)))) == {0, 1, IGNORE}
     total = sum(first.scene.learnt.values())
     assert total.tolist() == [(first.read_mask() == label).sum() for label in (0, 1)]
+
+
+def test_scenes_are_not_converted_into_images(tmp_path: Path, scene: Path) -> None:
+    dataset = open_scene(scene, write_shapes(tmp_path / "a.gpkg", BOXES))
+    for convert in (convert_dataset, convert_to_shards):
+        with pytest.raises(UserError, match="holds scenes, which are read from their files in place"):
+            convert(dataset, tmp_path.with_name("copy"))
+    assert not tmp_path.with_name("copy").exists()

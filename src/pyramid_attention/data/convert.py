@@ -109,6 +109,8 @@ def marker_of(dataset: Dataset, destination: Path, splits: Mapping[str, Sequence
     folder = source if source is None or source.is_dir() else source.parent  # that of a manifest
     if folder is not None and (place.is_relative_to(folder) or folder.is_relative_to(place)):
         raise UserError(f"{destination} and {dataset.root} lie in one another; choose a folder beside the data set")
+    if dataset.format == "scenes":
+        raise UserError(f"{dataset.root} holds scenes, which are read from their files in place; convert images")
     members = sorted(f"{name}/{sample.name}" for name, samples in splits.items() for sample in samples)
     return {
         "source": str(source or dataset.format),

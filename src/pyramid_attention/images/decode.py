@@ -124,8 +124,7 @@ def _opened(
     except UnidentifiedImageError:
         if _is_tiff(path, content):
             raise NoImage(
-                f"{path} is a TIFF with bands or values that no RGB image has; use it as a raster, and train on it as a"
-                " scene, see docs/rasters.md"
+                f"{path} is a TIFF with bands or values that no RGB image has; use it as a raster, see docs/rasters.md"
             ) from None
         raise NoImage(f"{path} is not an image in a known format (or is empty); replace or remove it") from None
     except (Image.DecompressionBombError, MemoryError) as error:
