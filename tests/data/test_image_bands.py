@@ -85,6 +85,13 @@ def test_an_image_of_other_bands_than_the_rest_is_told_where_it_is_read(tmp_path
         other.read_image()
 
 
+def test_they_are_not_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiles(tmp_path / "data")
+    assert main(["data", "convert", str(tmp_path / "data"), str(tmp_path / "copy")]) == 2
+    assert "holds images of 5 bands of uint16" in capsys.readouterr().err
+    assert not (tmp_path / "copy").exists()
+
+
 def test_they_are_trained_exported_evaluated_and_predicted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiles(tmp_path / "data")
     data, run, file = (str(tmp_path / name) for name in ("data", "run", "five.onnx"))

@@ -27,7 +27,7 @@ import yaml
 from ..classes import IGNORE
 from ..errors import MissingExtra, UserError, check_failures
 from ..files import holds_files, make_folder, owned, whole_file, write_json
-from ..images import IMAGE_SUFFIXES, pixel_type, read_image, read_label_map, write_image, write_label_map
+from ..images import IMAGE_SUFFIXES, RGB, pixel_type, read_image, read_label_map, write_image, write_label_map
 from .inspect import image_file
 from .samples import Dataset, Sample
 
@@ -111,6 +111,8 @@ def marker_of(dataset: Dataset, destination: Path, splits: Mapping[str, Sequence
         raise UserError(f"{destination} and {dataset.root} lie in one another; choose a folder beside the data set")
     if dataset.format == "scenes":
         raise UserError(f"{dataset.root} holds scenes, which are read from their files in place; convert images")
+    if dataset.bands != RGB:
+        raise UserError(f"{dataset.root} holds images of {dataset.bands}; only images in RGB can be converted")
     members = sorted(f"{name}/{sample.name}" for name, samples in splits.items() for sample in samples)
     return {
         "source": str(source or dataset.format),
