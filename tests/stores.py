@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -54,6 +55,8 @@ def s3_server() -> Iterator[Failing]:
     import s3fs
 
     s3fs.S3FileSystem.clear_instance_cache()
+    # What the server holds is the process's, and outlives it.
+    urlopen(Request(f"{given['AWS_ENDPOINT_URL']}/moto-api/reset", method="POST")).close()
     s3fs.S3FileSystem().mkdir("bucket")
     try:
         yield application

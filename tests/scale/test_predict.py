@@ -73,7 +73,8 @@ def times_written(out: Path) -> Counter[str]:
 
 def workers_in(out: Path) -> list[int]:
     """Ray's processes that work in a folder, by the locks of the runs there; those of dead ones may lie there, too."""
-    pids = [json.loads(lock.read_text())["pid"] for lock in (out / CLAIMS).iterdir()]
+    signed = [text for lock in (out / CLAIMS).iterdir() if (text := lock.read_text())]  # one may just be made
+    pids = [json.loads(text)["pid"] for text in signed]
     titles = [Path(f"/proc/{pid}/cmdline") for pid in pids]
     return [
         pid for pid, title in zip(pids, titles, strict=True) if title.exists() and title.read_bytes()[:5] == b"ray::"

@@ -157,7 +157,7 @@ def _work(job: Job, items: FileSource) -> Iterator[list[Row]]:
 
     def worker() -> Any:
         options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0}
-        return kind.options(name=f"pan-worker-{next(numbers)}", **options).remote(job)
+        return kind.options(name=f"pan-{job.team}-{next(numbers)}", **options).remote(job)
 
     workers = {worker(): 0 for _ in range(number)}  # how many chunks each has
     while True:
