@@ -191,3 +191,12 @@ def test_a_resized_raster_is_the_mean_of_its_pixels() -> None:
     exact = values.reshape(2, 32, 16, 40, 16).mean(axis=(2, 4)).transpose(1, 2, 0)
     assert small.dtype == np.uint16
     assert abs(small.astype(float) - exact).mean() < 0.05 * exact.std() + 900
+
+
+@pytest.mark.parametrize("size", [(4000, 383), (191, 4095)])
+def test_a_resized_raster_is_not_shifted_where_its_size_is_no_multiple(size: tuple[int, int]) -> None:
+    rows, columns = np.indices(size, dtype=np.float32) + 0.5
+    small = RasterReader(_Array(np.stack([rows, columns]))).resized(32, 32)
+    for band, side, places in ((0, size[0], small[:, 16, 0]), (1, size[1], small[16, :, 1])):
+        middles = (np.arange(32) + 0.5) * side / 32
+        np.testing.assert_allclose(places[1:-1], middles[1:-1], atol=0.03 * side / 32, err_msg=f"band {band}")

@@ -82,15 +82,19 @@ class RasterReader:
         return mask
 
     def resized(self, height: int, width: int) -> NDArray[Any]:
-        """The whole image at a smaller size: means of equal squares first, then bilinear, antialiased."""
+        """The whole image at a smaller size: means of equal squares first, then bilinear, antialiased.
+
+        Where the last squares stand out over the image, its last row and column are repeated in them.
+        """
         step = max(1, min(self.height // (2 * height), self.width // (2 * width)))
         strips = []
-        for top in range(0, self.height - self.height % step or self.height, step * 64):
-            bottom = min(top + step * 64, self.height // step * step)
-            strip = self.read((top, bottom), (0, self.width // step * step)).astype(np.float32)
-            squares = strip.reshape(-1, step, self.width // step, step, strip.shape[2])
+        for top in range(0, self.height, step * 64):
+            strip = self.read((top, min(top + step * 64, self.height)), (0, self.width)).astype(np.float32)
+            strip = np.pad(strip, ((0, -len(strip) % step), (0, -self.width % step), (0, 0)), mode="edge")
+            squares = strip.reshape(-1, step, strip.shape[1] // step, step, strip.shape[2])
             strips.append(squares.mean(axis=(1, 3)))
-        return resize_bands(np.concatenate(strips), height, width, self.raster.dtype)
+        covered = self.height / step, self.width / step
+        return resize_bands(np.concatenate(strips), height, width, self.raster.dtype, covered)
 
 
 def _meet(one: Span, other: Span) -> bool:

@@ -105,11 +105,19 @@ def read_whole(image: ImageReader) -> NDArray[Any]:
     return image.read((0, image.height), (0, image.width))
 
 
-def resize_bands(values: NDArray[Any], height: int, width: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """An image H×W×B at another size and in a type, height×width×B: bilinear, antialiased, whole numbers rounded."""
+def resize_bands(
+    values: NDArray[Any], height: int, width: int, dtype: np.dtype[Any], covered: tuple[float, float] | None = None
+) -> NDArray[Any]:
+    """An image H×W×B at another size and in a type, height×width×B: bilinear, antialiased, whole numbers rounded.
+
+    Args:
+        values, height, width, dtype: what becomes what.
+        covered: rows and columns, from the first on, that are the image; all by default.
+    """
+    down, across = covered or values.shape[:2]
     resized = np.stack(
         [
-            np.asarray(Image.fromarray(band).resize((width, height), Image.Resampling.BILINEAR))
+            np.asarray(Image.fromarray(band).resize((width, height), Image.Resampling.BILINEAR, (0, 0, across, down)))
             for band in np.moveaxis(values.astype(np.float32), 2, 0)
         ],
         axis=2,
