@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 av = pytest.importorskip("av")
 
@@ -107,6 +108,24 @@ def test_what_is_no_video_is_refused(tmp_path):
         Clip(str(tmp_path / "c.mp4"))
     with pytest.raises(UserError, match=r"64×48 pixels, above the limit of 3,000; scale it down"):
         Clip(str(write_clip(tmp_path / "d.mp4", 2)), max_pixels=3000)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_an_image_with_the_suffix_of_a_video_is_refused(tmp_path, format):
+    Image.fromarray(bar(3)).save(tmp_path / "a.mp4", format)
+    with pytest.raises(UserError, match=rf"a\.mp4 is an image \({format.lower()}\) and no video; give it the suffix"):
+        Clip(str(tmp_path / "a.mp4"))
+
+
+def test_jpeg_images_in_a_row_are_a_video(tmp_path):
+    for index in range(3):
+        Image.fromarray(bar(index)).save(tmp_path / "one.jpg", quality=95)
+        with (tmp_path / "a.mjpeg").open("ab") as file:
+            file.write((tmp_path / "one.jpg").read_bytes())
+    frames, said = read(tmp_path / "a.mjpeg")
+    assert said is None
+    assert len(frames) == 3
+    assert all(np.abs(frame.image.astype(int) - bar(frame.index)).mean() < 3 for frame in frames)
 
 
 def test_a_video_without_frames_says_so(tmp_path):

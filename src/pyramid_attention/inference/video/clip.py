@@ -67,6 +67,10 @@ class Clip:
         self._container = self._open()
         self.live = is_camera(place) or place.partition("://")[0] in LIVE_SCHEMES
         self.live |= is_address(place) and self._container.duration is None
+        kind, is_image, _ = self._container.format.name.partition("_pipe")  # FFmpeg's formats of one image
+        if is_image and not is_address(place) and not place.lower().endswith(".mjpeg"):
+            self.close()
+            raise UserError(f"{self.name} is an image ({kind}) and no video; give it the suffix of one, as .jpg")
         videos = [s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic]
         if not videos:
             self.close()
