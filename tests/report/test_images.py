@@ -15,7 +15,7 @@ from pyramid_attention.report.legend import legend
 from pyramid_attention.report.overlays import overlay_with_legend
 from pyramid_attention.report.progress import clock
 from pyramid_attention.report.sheets import Row, sheet
-from pyramid_attention.report.tables import per_class_table
+from pyramid_attention.report.tables import per_class_table, what_was_counted
 
 CLASSES = ClassTable.of(["sky", "road", "a class with a long name"], [[0, 200, 0], [200, 0, 0], [0, 0, 200]])
 
@@ -103,3 +103,9 @@ def test_the_table_says_the_numbers() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(7, "0:07"), (754, "12:34"), (3723, "1:02:03"), (59.6, "1:00")])
 def test_durations_as_people_read_them(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+def test_one_image_is_not_called_images() -> None:
+    assert what_was_counted({"images": 1, "pixels": 1234}) == "1 image, 1,234 labelled pixels"
+    assert what_was_counted({"images": 0, "pixels": 0}) == "0 images, 0 labelled pixels"
+    assert what_was_counted({"images": 1200, "pixels": 1}) == "1,200 images, 1 labelled pixel"

@@ -44,7 +44,7 @@ def evaluate(
     from ..files import result_file
     from ..inference import Segmenter
     from ..report.progress import progress
-    from ..report.tables import class_table, gain_rows, summary_rows
+    from ..report.tables import class_table, gain_rows, summary_rows, what_was_counted
 
     models = model or [DEFAULT_MODEL]
     segmenter = Segmenter.load(models, options)
@@ -69,4 +69,4 @@ def evaluate(
     console.print(table)
     for title, number in [*summary_rows(metrics), *gain_rows(metrics, members)]:
         console.print(f"{title:<24}{number:>8}", highlight=False)
-    console.print(f"{metrics['images']:,} images, {metrics['pixels']:,} labelled pixels", highlight=False)
+    console.print(what_was_counted(metrics), highlight=False)

@@ -58,8 +58,13 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(rows[0]), rule, *map(line, rows[1:])])
 
 
+def what_was_counted(metrics: Mapping[str, Any]) -> str:
+    """How many images and pixels metrics are of, in words."""
+    images, pixels = metrics["images"], metrics["pixels"]
+    return f"{images:,} image{'s' * (images != 1)}, {pixels:,} labelled pixel{'s' * (pixels != 1)}"
+
+
 def per_class_table(metrics: Mapping[str, Any]) -> str:
     """The table of classes and, below it, the summary, in Markdown."""
     summary = [f"- {title}: {number}" for title, number in summary_rows(metrics)]
-    counted = f"- {metrics['images']:,} images, {metrics['pixels']:,} labelled pixels"
-    return "\n".join([markdown(class_table(metrics)), "", *summary, counted]) + "\n"
+    return "\n".join([markdown(class_table(metrics)), "", *summary, f"- {what_was_counted(metrics)}"]) + "\n"
