@@ -114,6 +114,14 @@ def test_what_is_not_ours_or_was_changed_is_refused_before_anything_is_made(buck
         run("s3://bucket/in", "s3://bucket/in")
 
 
+def test_two_results_of_one_name_are_refused_before_anything_is_made(bucket):
+    for name in ("a.png", "a_confidence.png"):
+        write_bytes(f"s3://bucket/pair/{name}", (bucket / "01.png").read_bytes())
+    with pytest.raises(UserError, match=r"pair/a\.png and .*pair/a_confidence\.png would both be written as s3://buc"):
+        run("s3://bucket/pairs", "s3://bucket/pair", confidence=True)
+    assert results("s3://bucket/pairs") == {}
+
+
 def test_a_run_of_another_model_is_refused_while_one_is_under_way(bucket):
     with (
         ObjectSink("s3://bucket/busy", [LABEL_MAP], made_by=Segmenter(Saved()).identity),

@@ -23,7 +23,7 @@ from ..files import address_of, scratch
 from ..storage import Entry, list_files, read_bytes, remove, write_bytes
 from .manifest import LOGS
 from .segmentation import Segmentation
-from .sinks import Claim, FileSink, Output
+from .sinks import Claim, FileSink, Output, results_of
 from .sources import Item
 
 RUNNING = "running"
@@ -119,7 +119,7 @@ class ObjectSink:
         return any(output.needs_confidence for output in self._outputs)
 
     def check(self, items: Iterable[Item]) -> None:
-        """Check that no result takes the place of an image, or of an object that we did not write.
+        """Check that no result takes the place of an image, of another result, or of an object that we did not write.
 
         Raises:
             UserError: one does.
@@ -127,16 +127,14 @@ class ObjectSink:
         items = list(items)
         images = {item.place for item in items}
         foreign = [name for name in self._others if self._is_foreign(name)]
+        for name, item in results_of(items, self._outputs, self.address).items():
+            if f"{self.address}/{name}" in images:
+                raise UserError(
+                    f"{self.address}/{name}, a result of {item.place}, would overwrite an image; choose another out="
+                )
         for item in items:
-            names = self._names(item)
-            for name in names:
-                if f"{self.address}/{name}" in images:
-                    raise UserError(
-                        f"{self.address}/{name}, a result of {item.place}, would overwrite an image; choose another"
-                        " out="
-                    )
             if not self._done(item):
-                foreign += filter(self._is_foreign, names)
+                foreign += filter(self._is_foreign, self._names(item))
         if foreign:
             raise UserError(
                 f"{self.address} holds {len(foreign)} object{'s' * (len(foreign) > 1)} that would be overwritten and"

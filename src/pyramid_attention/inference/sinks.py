@@ -112,6 +112,25 @@ def _written_by_frames(segmentation: Segmentation) -> bytes:
     raise NotImplementedError("a video's result is written frame by frame")
 
 
+def results_of(items: Iterable[Item], outputs: Sequence[Output], folder: str) -> dict[str, Item]:
+    """The names of all results in a folder or at an address, each with the item that it is made of.
+
+    Raises:
+        UserError: two have one name.
+    """
+    results: dict[str, Item] = {}
+    for item in items:
+        for output in outputs:
+            name = item.name + output.ending
+            if name in results:
+                raise UserError(
+                    f"{results[name].place} and {item.place} would both be written as {folder}/{name}; predict them one"
+                    " after the other into different folders"
+                )
+            results[name] = item
+    return results
+
+
 class FileSink:
     """Files in a folder. Only files that we wrote ourselves are replaced (see `Manifest`), unless `overwrite`.
 
@@ -173,26 +192,18 @@ class FileSink:
         folders: dict[str, str] = {}  # to resolve each once
         images = {_resolved(item.place, folders): item.place for item in items}
         folder = os.path.realpath(self.folder)
-        taken: dict[str, str] = {}
+        for name, item in results_of(items, self._outputs, str(self.folder)).items():
+            place = os.path.join(folder, name)
+            image = images.get(place) or images.get(os.path.dirname(place))  # an OME-Zarr is a folder
+            if image is not None:
+                raise UserError(
+                    f"{self.folder / name}, a result of {item.place}, would overwrite the image {image};"
+                    " choose another folder with out="
+                )
         foreign: list[str] = []
         for item in items:
-            names = self._names(item)
-            for name in names:
-                place = os.path.join(folder, name)
-                image = images.get(place) or images.get(os.path.dirname(place))  # an OME-Zarr is a folder
-                if image is not None:
-                    raise UserError(
-                        f"{self.folder / name}, a result of {item.place}, would overwrite the image {image};"
-                        " choose another folder with out="
-                    )
-                if name in taken:
-                    raise UserError(
-                        f"{taken[name]} and {item.place} would both be written as {self.folder / name}; predict them"
-                        " one after the other into different folders"
-                    )
-                taken[name] = item.place
             if not self._done(item):
-                foreign += filter(self._is_foreign, names)
+                foreign += filter(self._is_foreign, self._names(item))
         foreign += filter(self._is_foreign, self._others)
         if foreign:
             with self._manifest.turn():  # they may be what another process has written since we began
