@@ -559,6 +559,8 @@ def test_keeping_attention_changes_no_label_and_the_network_can_be_had_back(fold
     image = make_image(60, 90)
     np.testing.assert_array_equal(Segmenter.load(explaining)(image).labels, Segmenter.load(file)(image).labels)
     assert Segmenter.load(file).engine.attention(image[None]) == {}
+    plain, kept = ([node.op_type for node in onnx.load(path).graph.node] for path in (file, explaining))
+    assert kept.count("Conv") == plain.count("Conv"), "what both need is computed once"
     assert load_model(explaining).state_dict().keys() == load_model(folder).state_dict().keys()
 
 

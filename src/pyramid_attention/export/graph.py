@@ -65,7 +65,7 @@ class PixelsToLabels(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """N×H×W×B → labels N×H×W (uint8), coarse logits N×C×h×w (float32), attention in the order of its names.
 
-        What attention and logits have in common stands in the graph twice; a runtime computes it once.
+        Attention and logits are traced one after the other; the exporter keeps once what they have in common.
         """
         height, width = images.shape[1:3]
         values = images.permute(0, 3, 1, 2).float().contiguous()

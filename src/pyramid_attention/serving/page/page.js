@@ -249,7 +249,7 @@ function showAttention() {
   $("attention-channels").replaceChildren(
     ...means.map(([label, mean]) => {
       const item = make("li");
-      item.append(make("span", "", model.classes[label]), make("span", "bar"), make("span", "share", mean.toPrecision(3)));
+      item.append(make("span", "", model.classes[label]), make("span", "bar"), make("span", "share", mean.toFixed(3)));
       item.children[1].style.setProperty("--share", Math.max(0, mean / most));
       item.children[1].style.setProperty("--colour", `rgb(${model.colours[label].join(" ")})`);
       return item;
@@ -397,7 +397,7 @@ function drawAttention({ result }, drawn, width, height) {
   const found = result.attention;
   const map = found?.maps.find(({ name }) => name === $("attention-part").value) ?? ($("attention-part").value ? null : found?.maps[0]);
   if (!map) return;
-  const least = Math.min(...map.values), most = Math.max(...map.values);
+  const [least, most] = [Math.min, Math.max].map((pick) => map.values.reduce((one, other) => pick(one, other)));
   const colours = Uint32Array.from({ length: 256 }, (_, value) => rgba(rampColour(1 - value / 255)));
   const between = (index, pixels, places, covered) => {
     const place = Math.max(0, Math.min(places - 1, ((index + 0.5) / pixels) * covered * places - 0.5));
