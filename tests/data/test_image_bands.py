@@ -85,6 +85,40 @@ def test_an_image_of_other_bands_than_the_rest_is_told_where_it_is_read(tmp_path
         other.read_image()
 
 
+def test_arrays_of_numpy_are_images_where_a_pattern_says_so(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    values = np.random.default_rng(0).normal(size=(3, 8, 9, 4)).astype(np.float32)
+    for number, image in enumerate(values):
+        np.save(tmp_path / "images" / f"{number}.npy", image)
+        Image.fromarray(np.eye(8, 9, dtype=np.uint8)).save(tmp_path / "masks" / f"{number}.png")
+    reading = Reading(images="images/{id}.npy", masks="masks/{id}.png")
+    dataset = open_dataset(tmp_path, reading=reading, make_val=False)
+    assert (len(dataset.bands), dataset.bands.dtype) == (4, "float32")
+    found = [sample.read_image() for sample in dataset.splits["train"]]
+    np.testing.assert_array_equal(found, values)
+
+
+def test_an_image_in_rgb_among_others_is_refused_by_name(tmp_path: Path) -> None:
+    tiles(tmp_path)
+    (tmp_path / "images" / "t3.tif").unlink()
+    Image.new("RGB", (40, 24)).save(tmp_path / "images" / "t3.jpg")
+    samples = [sample for split in open_dataset(tmp_path).splits.values() for sample in split]
+    (other,) = [sample for sample in samples if sample.name == "t3"]
+    with pytest.raises(UserError, match=r"t3\.jpg is an image in RGB, and others of the data set have 5 bands"):
+        other.read_image()
+
+
+def test_images_that_look_alike_stay_together_in_any_bands(tmp_path: Path) -> None:
+    tiles(tmp_path)
+    copy = (tmp_path / "images" / "t0.tif").read_bytes()
+    for number in range(1, 4):
+        (tmp_path / "images" / f"t{number}.tif").write_bytes(copy)
+    splits = open_dataset(tmp_path, reading=Reading(group="auto", val=0.4)).splits
+    names = [{sample.name for sample in splits[split]} for split in ("train", "val")]
+    assert sum(bool(part & {"t0", "t1", "t2", "t3"}) for part in names) == 1
+
+
 def test_they_are_not_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiles(tmp_path / "data")
     assert main(["data", "convert", str(tmp_path / "data"), str(tmp_path / "copy")]) == 2

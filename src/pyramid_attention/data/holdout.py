@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from ..errors import UserError
+from ..images import Bands
 from .duplicates import Look, group_alike
 from .reading import AUTO, SHARE
 from .samples import Dataset, Sample
@@ -44,7 +45,7 @@ def make_splits(dataset: Dataset) -> Dataset:
     if splits.get("val") or len(train) < 2 or reading.val == 0:
         return dataset
     alike = reading.group == AUTO
-    names = heads_of(train) if alike else [sample.name for sample in train]
+    names = heads_of(train, dataset.bands) if alike else [sample.name for sample in train]
     groups = None if alike else find_groups(names, reading.group, dataset.groups)
     held_out = reading.held_out
     if groups is None:
@@ -68,14 +69,14 @@ def make_splits(dataset: Dataset) -> Dataset:
     )
 
 
-def heads_of(samples: Sequence[Sample]) -> list[str]:
+def heads_of(samples: Sequence[Sample], bands: Bands) -> list[str]:
     """The name of the first image that looks like each one, see `group_alike`; every image is decoded.
 
     Raises:
         UserError: an image cannot be read.
     """
     with ThreadPoolExecutor(max_workers=4) as pool:
-        looks = list(pool.map(lambda sample: Look.of(sample.read_image()), samples))
+        looks = list(pool.map(lambda sample: Look.of(bands.to_rgb(sample.read_image())), samples))
     return [samples[head].name for head in group_alike(looks)]
 
 

@@ -47,12 +47,14 @@ def _bands_of(image: Path, wanted: Sequence[str] | None) -> Bands:
     try:
         raster = open_raster(image)
     except MissingExtra:
+        if wanted is not None:
+            raise
         image_size(image)  # what Pillow knows is an image in RGB
         return RGB
     except UserError:
         return RGB  # a damaged file says so where it is read
     try:
-        if wanted is None and raster.dtype == np.uint8 and len(raster.bands) in (1, 3):
+        if wanted is None and raster.dtype == np.uint8 and len(raster.bands) in (1, 3) and image.suffix != ".npy":
             return RGB
         return Bands.of(raster, band_indices(wanted, raster.bands, raster.path))
     finally:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..classes import ClassTable
 from ..errors import UserError
-from ..images import IMAGE_SUFFIXES
+from ..images import IMAGE_SUFFIXES, RASTER_SUFFIXES
 from .patterns import SHARED, Pattern
 from .samples import Dataset, FileSample, Sample
 from .split_names import split_name
@@ -207,7 +207,7 @@ def match_patterns(tree: Tree, images: Pattern, masks: Pattern, report: Report) 
     numbers do not count. Images in no split are in `UNSPLIT`.
     """
     of_masks = files_of(tree, masks, MASK_SUFFIXES)
-    of_images = files_of(tree, images, IMAGE_SUFFIXES, {found.file for found in of_masks})
+    of_images = files_of(tree, images, IMAGE_SUFFIXES | RASTER_SUFFIXES, {found.file for found in of_masks})
     shared = [name for name in SHARED if name in images.names and name in masks.names]
     label = next((name for name in LABELS if name in masks.names and name not in images.names), "")
     many = masks.has_many or label != ""

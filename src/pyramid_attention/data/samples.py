@@ -71,6 +71,8 @@ class ImageFileSample:
         if self.bands == RGB:
             refuse_stack(self.image)
             return read_image(self.image)
+        if not is_raster(self.image, rgb=False):
+            raise UserError(f"{self.image} is an image in RGB, and others of the data set have {self.bands}; remove it")
         raster = open_raster(self.image)
         try:
             places = self.bands.find(raster)

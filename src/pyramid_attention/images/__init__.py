@@ -26,12 +26,13 @@ from .decode import (
 )
 from .raster import Place, Raster, Span, band_indices
 from .raster_reader import RasterReader
-from .table import is_raster, open_raster
+from .table import RASTER_SUFFIXES, is_raster, open_raster
 from .windows import ArrayImage, ImageReader, PillowImage, read_whole
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
+    "RASTER_SUFFIXES",
     "RGB",
     "ArrayImage",
     "Bands",

@@ -51,6 +51,8 @@ def _silence_log_of_gdal() -> None:
 
 
 _silence_log_of_gdal()
+# For good: files are opened in several threads, and `warnings.catch_warnings` undoes in one what another has set.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
 class GdalRaster:
@@ -104,8 +106,7 @@ class GdalRaster:
     def _open(self) -> None:
         """Open the file for this process: of a file that was opened before a fork both would move one position."""
         self._lock, self._process = threading.Lock(), os.getpid()
-        with rasterio.Env(), warnings.catch_warnings():  # which says where the tables of coordinate systems are
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.Env():  # which says where the tables of coordinate systems are
             self._file = rasterio.open(self.path)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -63,6 +63,8 @@ OPENERS = (
     Opener((".tif", ".tiff", ".vrt", ".jp2", ".img", ".asc", ".nc", ".hdf", ".grd"), ("rasterio",), _gdal),
 )
 """The first row that knows a file's suffix opens it."""
+RASTER_SUFFIXES = frozenset(suffix for opener in OPENERS for suffix in opener.suffixes) - {".zarr"}
+"""The suffixes of single files that these open."""
 
 
 def _opener(path: Path) -> Opener | None:
