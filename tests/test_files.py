@@ -509,3 +509,14 @@ def test_many_files_are_written_by_way_of_one_temporary_folder(tmp_path: Path) -
                 temporary.write_text(name)
         assert list(tmp_path.glob("*/.pan-*")) == []
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["a.png", "b.txt"]
+
+
+@pytest.mark.parametrize("data", [{}, {"a": [1, 2.5, None], "b": {"c": "ü"}}, {"a": (1, 2)}])
+def test_a_file_holds_what_was_written_and_nothing_else(tmp_path: Path, data: dict) -> None:
+    path = tmp_path / "key.json"
+    assert not files.holds_json(path, data)
+    files.write_json(path, data)
+    assert files.holds_json(path, data)
+    assert not files.holds_json(path, {**data, "d": 1})
+    path.write_text("{")
+    assert not files.holds_json(path, data)

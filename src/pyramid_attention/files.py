@@ -370,7 +370,16 @@ def _put(temporary: Path, target: Path) -> None:
 def write_json(path: str | os.PathLike[str], data: Mapping[str, Any]) -> None:
     """Write as JSON (strict: no NaN), whole or not at all."""
     with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(dict(data), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def holds_json(path: Path, data: Mapping[str, Any]) -> bool:
+    """Whether a file is there and holds what `write_json` makes of some data."""
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(known == json.loads(json.dumps(dict(data))))
 
 
 @contextmanager

@@ -6,7 +6,6 @@ anything else are not used.
 
 from __future__ import annotations
 
-import json
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import make_folder, whole_file, write_json
+from ..files import holds_json, make_folder, whole_file, write_json
 
 KEY = "of.json"
 
@@ -32,15 +31,10 @@ class RowStore:
 
     def __init__(self, folder: Path, key: Mapping[str, Any], width: int) -> None:
         self._folder, self._width = make_folder(folder), width
-        content = json.loads(json.dumps(dict(key)))
-        try:
-            known = json.loads((folder / KEY).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            known = None
-        if known != content:
+        if not holds_json(folder / KEY, key):
             for piece in self._pieces():
                 piece.unlink()
-            write_json(folder / KEY, content)
+            write_json(folder / KEY, key)
 
     def _pieces(self) -> list[Path]:
         return sorted(self._folder.glob("*.rows"))

@@ -23,7 +23,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from ...errors import UserError
-from ...files import make_folder, whole_file, write_json
+from ...files import holds_json, make_folder, whole_file, write_json
 
 KEY = "of.json"
 
@@ -111,14 +111,9 @@ class Segments:
         self.folder = make_folder(folder)
         if key is None:
             return
-        content = json.loads(json.dumps(dict(key)))
-        try:
-            known = json.loads((folder / KEY).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            known = None
-        if known != content:
+        if not holds_json(folder / KEY, key):
             self.remove()
-            write_json(make_folder(folder) / KEY, content)
+            write_json(make_folder(folder) / KEY, key)
 
     def _notes(self) -> list[Path]:
         """The notes of the finished segments, from the first on without a gap."""
